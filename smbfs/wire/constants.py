@@ -1,0 +1,391 @@
+"""The numbers of [MS-SMB2] and [MS-FSCC], grouped and named as there.
+
+Plain ints, not enums: on the wire they stay ints, since making an IntFlag costs more than parsing
+the message it is in.  Commands and header flags live in `smbfs.wire.header`, status codes in
+`smbfs.wire.status`, information class numbers on their classes.
+"""
+
+from __future__ import annotations
+
+
+class Dialect:
+    """DialectRevision, [MS-SMB2] 2.2.3, 2.2.4."""
+
+    SMB_2_0_2 = 0x0202
+    SMB_2_1 = 0x0210
+    SMB_3_0 = 0x0300
+    SMB_3_0_2 = 0x0302
+    SMB_3_1_1 = 0x0311
+    WILDCARD = 0x02FF  # only ever the answer to an SMB1 negotiate
+
+
+class SecurityMode:
+    """[MS-SMB2] 2.2.3, 2.2.4, 2.2.5."""
+
+    SIGNING_ENABLED = 0x01
+    SIGNING_REQUIRED = 0x02
+
+
+class GlobalCapabilities:
+    """SMB2_GLOBAL_CAP_*, [MS-SMB2] 2.2.3."""
+
+    DFS = 0x01
+    LEASING = 0x02
+    LARGE_MTU = 0x04
+    MULTI_CHANNEL = 0x08
+    PERSISTENT_HANDLES = 0x10
+    DIRECTORY_LEASING = 0x20
+    ENCRYPTION = 0x40
+    NOTIFICATIONS = 0x80
+
+
+class ContextType:
+    """NEGOTIATE_CONTEXT types, [MS-SMB2] 2.2.3.1."""
+
+    PREAUTH_INTEGRITY_CAPABILITIES = 0x0001
+    ENCRYPTION_CAPABILITIES = 0x0002
+    COMPRESSION_CAPABILITIES = 0x0003
+    NETNAME_NEGOTIATE_CONTEXT_ID = 0x0005
+    TRANSPORT_CAPABILITIES = 0x0006
+    RDMA_TRANSFORM_CAPABILITIES = 0x0007
+    SIGNING_CAPABILITIES = 0x0008
+    POSIX_EXTENSIONS = 0x0100  # not Microsoft's: the SMB3 POSIX extensions
+
+
+class HashAlgorithm:
+    """[MS-SMB2] 2.2.3.1.1."""
+
+    SHA_512 = 0x0001
+
+
+class Cipher:
+    """[MS-SMB2] 2.2.3.1.2."""
+
+    NONE = 0x0000  # in a response: nothing in common
+    AES_128_CCM = 0x0001
+    AES_128_GCM = 0x0002
+    AES_256_CCM = 0x0003
+    AES_256_GCM = 0x0004
+
+
+class SigningAlgorithm:
+    """[MS-SMB2] 2.2.3.1.7."""
+
+    HMAC_SHA256 = 0x0000
+    AES_CMAC = 0x0001
+    AES_GMAC = 0x0002
+
+
+class SessionFlags:
+    """SESSION_SETUP response flags, [MS-SMB2] 2.2.6."""
+
+    GUEST = 0x0001
+    NULL = 0x0002
+    ENCRYPT_DATA = 0x0004
+
+
+class ShareType:
+    """[MS-SMB2] 2.2.10."""
+
+    DISK = 0x01
+    PIPE = 0x02
+    PRINT = 0x03
+
+
+class ShareFlags:
+    """SMB2_SHAREFLAG_*, [MS-SMB2] 2.2.10."""
+
+    MANUAL_CACHING = 0x00000000
+    DFS = 0x00000001
+    DFS_ROOT = 0x00000002
+    AUTO_CACHING = 0x00000010
+    VDO_CACHING = 0x00000020
+    NO_CACHING = 0x00000030
+    RESTRICT_EXCLUSIVE_OPENS = 0x00000100
+    FORCE_SHARED_DELETE = 0x00000200
+    ALLOW_NAMESPACE_CACHING = 0x00000400
+    ACCESS_BASED_DIRECTORY_ENUM = 0x00000800
+    FORCE_LEVELII_OPLOCK = 0x00001000
+    ENABLE_HASH_V1 = 0x00002000
+    ENABLE_HASH_V2 = 0x00004000
+    ENCRYPT_DATA = 0x00008000
+    IDENTITY_REMOTING = 0x00040000
+    COMPRESS_DATA = 0x00100000
+    ISOLATED_TRANSPORT = 0x00200000
+
+
+class ShareCapabilities:
+    """SMB2_SHARE_CAP_*, [MS-SMB2] 2.2.10."""
+
+    DFS = 0x00000008
+    CONTINUOUS_AVAILABILITY = 0x00000010
+    SCALEOUT = 0x00000020
+    CLUSTER = 0x00000040
+    ASYMMETRIC = 0x00000080
+    REDIRECT_TO_OWNER = 0x00000100
+
+
+class ImpersonationLevel:
+    """[MS-SMB2] 2.2.13."""
+
+    ANONYMOUS = 0
+    IDENTIFICATION = 1
+    IMPERSONATION = 2
+    DELEGATE = 3
+
+
+class Access:
+    """The access mask of files, pipes and directories, [MS-SMB2] 2.2.13.1."""
+
+    FILE_READ_DATA = 0x00000001
+    FILE_LIST_DIRECTORY = 0x00000001
+    FILE_WRITE_DATA = 0x00000002
+    FILE_ADD_FILE = 0x00000002
+    FILE_APPEND_DATA = 0x00000004
+    FILE_ADD_SUBDIRECTORY = 0x00000004
+    FILE_READ_EA = 0x00000008
+    FILE_WRITE_EA = 0x00000010
+    FILE_EXECUTE = 0x00000020
+    FILE_TRAVERSE = 0x00000020
+    FILE_DELETE_CHILD = 0x00000040
+    FILE_READ_ATTRIBUTES = 0x00000080
+    FILE_WRITE_ATTRIBUTES = 0x00000100
+    DELETE = 0x00010000
+    READ_CONTROL = 0x00020000
+    WRITE_DAC = 0x00040000
+    WRITE_OWNER = 0x00080000
+    SYNCHRONIZE = 0x00100000
+    ACCESS_SYSTEM_SECURITY = 0x01000000
+    MAXIMUM_ALLOWED = 0x02000000
+    GENERIC_ALL = 0x10000000
+    GENERIC_EXECUTE = 0x20000000
+    GENERIC_WRITE = 0x40000000
+    GENERIC_READ = 0x80000000
+
+
+class Share:
+    """ShareAccess, [MS-SMB2] 2.2.13."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    DELETE = 4
+    ALL = 7
+
+
+class Disposition:
+    """CreateDisposition, [MS-SMB2] 2.2.13."""
+
+    SUPERSEDE = 0
+    OPEN = 1
+    CREATE = 2
+    OPEN_IF = 3
+    OVERWRITE = 4
+    OVERWRITE_IF = 5
+
+
+class CreateAction:
+    """What a CREATE did, [MS-SMB2] 2.2.14."""
+
+    SUPERSEDED = 0
+    OPENED = 1
+    CREATED = 2
+    OVERWRITTEN = 3
+
+
+class Options:
+    """CreateOptions, [MS-SMB2] 2.2.13."""
+
+    DIRECTORY_FILE = 0x00000001
+    WRITE_THROUGH = 0x00000002
+    SEQUENTIAL_ONLY = 0x00000004
+    NO_INTERMEDIATE_BUFFERING = 0x00000008
+    SYNCHRONOUS_IO_ALERT = 0x00000010
+    SYNCHRONOUS_IO_NONALERT = 0x00000020
+    NON_DIRECTORY_FILE = 0x00000040
+    COMPLETE_IF_OPLOCKED = 0x00000100
+    NO_EA_KNOWLEDGE = 0x00000200
+    OPEN_REMOTE_INSTANCE = 0x00000400
+    RANDOM_ACCESS = 0x00000800
+    DELETE_ON_CLOSE = 0x00001000
+    OPEN_BY_FILE_ID = 0x00002000
+    OPEN_FOR_BACKUP_INTENT = 0x00004000
+    NO_COMPRESSION = 0x00008000
+    OPEN_REQUIRING_OPLOCK = 0x00010000
+    DISALLOW_EXCLUSIVE = 0x00020000
+    RESERVE_OPFILTER = 0x00100000
+    OPEN_REPARSE_POINT = 0x00200000
+    OPEN_NO_RECALL = 0x00400000
+    OPEN_FOR_FREE_SPACE_QUERY = 0x00800000
+
+
+class Oplock:
+    """OplockLevel, [MS-SMB2] 2.2.13, 2.2.14, 2.2.23.1."""
+
+    NONE = 0x00
+    LEVEL_II = 0x01
+    EXCLUSIVE = 0x08
+    BATCH = 0x09
+    LEASE = 0xFF
+
+
+class LeaseState:
+    """SMB2_LEASE_*_CACHING, [MS-SMB2] 2.2.13.2.8."""
+
+    NONE = 0
+    READ = 1
+    HANDLE = 2
+    WRITE = 4
+
+
+class LeaseFlags:
+    """In lease create contexts, [MS-SMB2] 2.2.13.2.10, 2.2.14.2.10."""
+
+    BREAK_IN_PROGRESS = 0x02
+    PARENT_LEASE_KEY_SET = 0x04
+
+
+class BreakFlags:
+    """In a lease break notification, [MS-SMB2] 2.2.23.2."""
+
+    ACK_REQUIRED = 0x01
+
+
+class Attributes:
+    """FILE_ATTRIBUTE_*, [MS-FSCC] 2.6."""
+
+    READONLY = 0x00000001
+    HIDDEN = 0x00000002
+    SYSTEM = 0x00000004
+    DIRECTORY = 0x00000010
+    ARCHIVE = 0x00000020
+    NORMAL = 0x00000080
+    TEMPORARY = 0x00000100
+    SPARSE_FILE = 0x00000200
+    REPARSE_POINT = 0x00000400
+    COMPRESSED = 0x00000800
+    OFFLINE = 0x00001000
+    NOT_CONTENT_INDEXED = 0x00002000
+    ENCRYPTED = 0x00004000
+    INTEGRITY_STREAM = 0x00008000
+    NO_SCRUB_DATA = 0x00020000
+    RECALL_ON_OPEN = 0x00040000
+    PINNED = 0x00080000
+    UNPINNED = 0x00100000
+    RECALL_ON_DATA_ACCESS = 0x00400000
+
+
+class CloseFlags:
+    """[MS-SMB2] 2.2.15."""
+
+    POSTQUERY_ATTRIB = 0x0001
+
+
+class WriteFlags:
+    """[MS-SMB2] 2.2.21."""
+
+    WRITE_THROUGH = 0x00000001
+    WRITE_UNBUFFERED = 0x00000002
+
+
+class LockFlags:
+    """[MS-SMB2] 2.2.26.1."""
+
+    SHARED_LOCK = 0x01
+    EXCLUSIVE_LOCK = 0x02
+    UNLOCK = 0x04
+    FAIL_IMMEDIATELY = 0x10
+
+
+class IoctlFlags:
+    """[MS-SMB2] 2.2.31."""
+
+    IS_FSCTL = 0x00000001
+
+
+class Fsctl:
+    """CtlCode, [MS-SMB2] 2.2.31 and [MS-FSCC] 2.3."""
+
+    DFS_GET_REFERRALS = 0x00060194
+    DFS_GET_REFERRALS_EX = 0x000601B0
+    GET_COMPRESSION = 0x0009003C
+    GET_OBJECT_ID = 0x0009009C
+    SET_REPARSE_POINT = 0x000900A4
+    GET_REPARSE_POINT = 0x000900A8
+    DELETE_REPARSE_POINT = 0x000900AC
+    CREATE_OR_GET_OBJECT_ID = 0x000900C0
+    SET_SPARSE = 0x000900C4
+    QUERY_ALLOCATED_RANGES = 0x000940CF
+    SET_ZERO_DATA = 0x000980C8
+    FILE_LEVEL_TRIM = 0x00098208
+    DUPLICATE_EXTENTS_TO_FILE = 0x00098344
+    SET_COMPRESSION = 0x0009C040
+    PIPE_WAIT = 0x00110018
+    PIPE_PEEK = 0x0011400C
+    PIPE_TRANSCEIVE = 0x0011C017
+    SRV_REQUEST_RESUME_KEY = 0x00140078
+    LMR_REQUEST_RESILIENCY = 0x001401D4
+    QUERY_NETWORK_INTERFACE_INFO = 0x001401FC
+    VALIDATE_NEGOTIATE_INFO = 0x00140204
+    SRV_ENUMERATE_SNAPSHOTS = 0x00144064
+    SRV_COPYCHUNK = 0x001440F2
+    SRV_COPYCHUNK_WRITE = 0x001480F2
+
+
+class QueryDirectoryFlags:
+    """[MS-SMB2] 2.2.33."""
+
+    RESTART_SCANS = 0x01
+    RETURN_SINGLE_ENTRY = 0x02
+    INDEX_SPECIFIED = 0x04
+    REOPEN = 0x10
+
+
+class NotifyFlags:
+    """CHANGE_NOTIFY request flags, [MS-SMB2] 2.2.35."""
+
+    WATCH_TREE = 0x0001
+
+
+class CompletionFilter:
+    """FILE_NOTIFY_CHANGE_*, [MS-SMB2] 2.2.35."""
+
+    FILE_NAME = 0x00000001
+    DIR_NAME = 0x00000002
+    ATTRIBUTES = 0x00000004
+    SIZE = 0x00000008
+    LAST_WRITE = 0x00000010
+    LAST_ACCESS = 0x00000020
+    CREATION = 0x00000040
+    EA = 0x00000080
+    SECURITY = 0x00000100
+    STREAM_NAME = 0x00000200
+    STREAM_SIZE = 0x00000400
+    STREAM_WRITE = 0x00000800
+
+
+class InfoType:
+    """SMB2_0_INFO_*, [MS-SMB2] 2.2.37."""
+
+    FILE = 0x01
+    FILESYSTEM = 0x02
+    SECURITY = 0x03
+    QUOTA = 0x04
+
+
+class QueryInfoFlags:
+    """For a scan of extended attributes, [MS-SMB2] 2.2.37."""
+
+    RESTART_SCAN = 0x01
+    RETURN_SINGLE_ENTRY = 0x02
+    INDEX_SPECIFIED = 0x04
+
+
+class SecurityInformation:
+    """AdditionalInformation of a security query, [MS-SMB2] 2.2.37."""
+
+    OWNER = 0x00000001
+    GROUP = 0x00000002
+    DACL = 0x00000004
+    SACL = 0x00000008
+    LABEL = 0x00000010
