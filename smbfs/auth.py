@@ -2,7 +2,7 @@
 
 Knows SPNEGO and NTLM through pyspnego, and the anonymous login, which pyspnego has not, by hand.
 Knows nothing of messages or connections: `smbfs.engine.session` carries the tokens, and runs
-``step`` in a thread, since a mechanism may ask others before it answers.
+``step`` in a thread where a mechanism may ask others before it answers.
 
 Easily broken: a token must never be logged, and pyspnego logs tokens.  From an NTLM answer a
 password can be guessed offline, at leisure.
@@ -84,6 +84,10 @@ class Authenticator(Protocol):
     """One login, from the first token to the last; each is for one session only."""
 
     @property
+    def may_block(self) -> bool:
+        """Whether `step` asks others, a KDC say, and has to run in a thread."""
+
+    @property
     def complete(self) -> bool:
         """Whether the server has nothing left to prove."""
 
@@ -115,6 +119,7 @@ class NtlmAuth:
     """NTLMv2 with a message integrity code, inside SPNEGO ([MS-NLMP], RFC 4178)."""
 
     is_anonymous = False
+    may_block = False  # it only computes, in some milliseconds
 
     def __init__(self, login: Login, hostname: str) -> None:
         if not login.username:
@@ -198,6 +203,7 @@ class AnonymousAuth:
     """The login without an identity ([MS-NLMP] 3.2.5.1.2): nobody's name and an empty answer."""
 
     is_anonymous = True
+    may_block = False
     session_key = b""
 
     def __init__(self, login: Login, hostname: str) -> None:

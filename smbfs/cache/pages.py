@@ -209,8 +209,8 @@ class Pages:
         """Forget a range, or everything, and distrust what is under way for it."""
         end = float("inf") if size is None else offset + size
         for extent in list(self._extents):
-            # The end of the file counts as touched: a write right behind it moves it.
-            reach = extent.end + 1 if extent.is_last else extent.end
+            # The end of the file counts as touched: a write anywhere behind it moves it.
+            reach = float("inf") if extent.is_last else extent.end
             if extent.offset < end and offset < reach:
                 self._remove(extent)
         for piece in self.coming:

@@ -225,8 +225,7 @@ def _tag_and_data(reparse: Reparse) -> tuple[int, bytes]:
             return tag, bytes(NfsData(type=_NFS_TYPE[mode], data_buffer=numbers))
         case Special(tag):
             return tag, b""
-        case Other(tag, data):
-            return tag, data
+    return reparse.tag, reparse.data
 
 
 def _link_data(link: SymbolicLink) -> bytes:
