@@ -1,0 +1,37 @@
+# Two commands: `make demo` shows smbfs at work, `make test` proves it.  Both install what is
+# missing first, on Debian 12 and Ubuntu 24.04 or newer, as root or as a user with sudo.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test check clean
+
+# $(USER) is always set by the login shell; it is meant only when it was typed.
+AS := $(if $(filter command line,$(origin USER)),$(USER))
+
+help: ## say what there is
+	@echo 'make demo                        mount a share of a private Samba and use it'
+	@echo 'make demo SHARE=//nas/music USER=me   the same with a share of yours'
+	@echo 'make demo-stop                   unmount it and stop that Samba'
+	@echo 'make test                        run every test'
+	@echo 'make check                       only what needs no running: style and types'
+	@echo 'make clean                       remove what these made'
+
+demo: ## SHARE=//server/share USER=name OPTIONS=mount,options MOUNTPOINT=directory
+	@packaging/bootstrap
+	@.venv/bin/python packaging/demo.py start --share '$(SHARE)' --user '$(AS)' \
+		--options '$(OPTIONS)' --mountpoint '$(MOUNTPOINT)'
+
+demo-stop:
+	@packaging/bootstrap
+	@.venv/bin/python packaging/demo.py stop
+
+test:
+	@packaging/bootstrap test
+	@packaging/test
+
+check:
+	@packaging/bootstrap test
+	@packaging/test check
+
+clean: demo-stop
+	rm -rf --one-file-system .venv .demo build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find smbfs tests packaging -name __pycache__ -type d -exec rm -rf {} +
