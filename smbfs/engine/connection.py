@@ -1,0 +1,337 @@
+"""The trio shell round an `Exchange`: a reader, a writer, a keeper; nobody else has the socket.
+
+Callers post asks and wait for slots.  Between taking credits and queueing the frame there is no
+``await``: ids go out in the order they were allocated, and a frame that was queued is sent whole
+whatever becomes of its caller.  Who stops waiting leaves the slot behind; a late answer still
+banks its credits and is undone by the ask's ``on_late``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import trio
+
+from smbfs.engine.dialect import SMB1_ONLY, looks_like_smb1
+from smbfs.engine.exchange import (
+    Ask,
+    Broken,
+    Exchange,
+    Finished,
+    Guard,
+    Late,
+    Reply,
+    SessionId,
+    Slot,
+    TreeId,
+)
+from smbfs.engine.frames import Frames
+from smbfs.engine.states import CONNECTION, ConnectionEvent, ConnectionState, Machine
+from smbfs.engine.transport import send_parts
+from smbfs.errors import ConnectionLost, Refused, ServerSilent, SmbError, Tampered
+from smbfs.wire.codec import Blob, WireError
+from smbfs.wire.messages import EchoRequest
+
+log = logging.getLogger(__name__)
+
+NO_TREE = TreeId(0)
+
+
+class Connection:
+    """One connected stream to a server; `run` is its life."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        exchange: Exchange,
+        *,
+        server: str,
+        echo_interval_s: float,
+        on_break: Callable[[memoryview], None],
+        netbios: bool = False,
+    ) -> None:
+        self.exchange = exchange
+        self.server = server
+        self.guards: dict[SessionId, Guard] = {}
+        self.machine = Machine(CONNECTION, ConnectionState.NEGOTIATING)
+        self.error: SmbError | None = None  # why it was lost
+        self.lost = trio.Event()
+        self._stream = stream
+        self._frames = Frames(stream, exchange.limit, netbios=netbios)
+        self._echo_interval_s = echo_interval_s
+        self._on_break = on_break
+        self._outbox: deque[list[Blob]] = deque()
+        self._outbox_filled = trio.Event()
+        self._waits_for_credits: deque[tuple[int, bool, trio.Event]] = deque()
+        self._something_waits = trio.Event()
+        self._heard_at = trio.current_time()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether asking makes sense."""
+        return self.error is None
+
+    async def run(self) -> None:
+        """Serve the socket until it ends; never raises an `SmbError`, callers are told instead."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read)
+                nursery.start_soon(self._write)
+                nursery.start_soon(self._keep)
+                await self.lost.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.lose(ConnectionLost(f"the connection to {self.server} was closed"))
+            with trio.move_on_after(1, shield=True):
+                await trio.aclose_forcefully(self._stream)
+
+    def negotiated(self, exchange_limit: int) -> None:
+        """Begin ordinary life; frames may be as long as was agreed."""
+        self.exchange.limit = exchange_limit
+        self._frames.limit = exchange_limit
+        self.machine.step(ConnectionEvent.NEGOTIATED)
+
+    def lose(self, error: SmbError) -> None:
+        """End the connection for everybody; the first reason stays."""
+        if self.error is not None:
+            return
+        self.error = error
+        self.machine.step(ConnectionEvent.BROKE)
+        for slot in self.exchange.fail_all(error):
+            _wake(slot)
+        for *_, event in self._waits_for_credits:
+            event.set()
+        self.lost.set()
+
+    # Asking
+
+    async def post(
+        self,
+        asks: Sequence[Ask],
+        *,
+        guard: Guard | None = None,
+        tree_id: TreeId = NO_TREE,
+        seal: bool = False,
+        related: bool = True,
+        record: bool = False,
+    ) -> list[Slot]:
+        """Queue one frame as soon as there are credits for it.
+
+        Raises ConnectionLost; ServerSilent if the server grants no credits in time.
+        """
+        cost = self.exchange.cost(asks)
+        urgent = any(ask.urgent for ask in asks)
+        if self.error is not None:
+            raise lost_again(self.error)
+        if (self._waits_for_credits and not urgent) or not self._take(cost, urgent):
+            await self._wait_for_credits(cost, urgent)
+        # No await from here to the outbox: see the head of this module.
+        return self._submit(asks, guard, tree_id, seal, related, record)
+
+    def post_now(
+        self, asks: Sequence[Ask], *, guard: Guard | None, tree_id: TreeId, seal: bool
+    ) -> list[Slot] | None:
+        """Queue one frame from the reserve of credits, or answer None; never waits."""
+        if self.error is not None or not self._take(self.exchange.cost(asks), True):
+            return None
+        return self._submit(asks, guard, tree_id, seal, True, False)
+
+    def _submit(
+        self,
+        asks: Sequence[Ask],
+        guard: Guard | None,
+        tree_id: TreeId,
+        seal: bool,
+        related: bool,
+        record: bool,
+    ) -> list[Slot]:
+        frame, slots = self.exchange.submit(
+            asks,
+            guard=guard,
+            tree_id=tree_id,
+            seal=seal,
+            now=trio.current_time(),
+            related=related,
+            record=record,
+        )
+        self._queue(frame)
+        self._something_waits.set()
+        return slots
+
+    async def wait(self, slot: Slot) -> Reply:
+        """Wait for one answer; raises ConnectionLost or ServerSilent."""
+        if not slot.is_done:
+            slot.event = trio.Event()
+            try:
+                await slot.event.wait()
+            except trio.Cancelled:
+                self.abandon(slot)
+                raise
+        if slot.reply is not None:
+            return slot.reply
+        assert slot.error is not None
+        raise lost_again(slot.error)
+
+    def abandon(self, slot: Slot) -> None:
+        """Stop waiting for a slot: its answer is undone, or the server asked to give up."""
+        if slot.abandoned:
+            return
+        slot.abandoned = True
+        if slot.reply is not None:
+            self._undo(slot, slot.reply)
+        elif slot.error is None and self.error is None and (slot.async_id or slot.ask.patient):
+            self._queue(self.exchange.cancel(slot))
+
+    def _queue(self, frame: list[Blob]) -> None:
+        self._outbox.append(frame)
+        self._outbox_filled.set()
+
+    # Credits
+
+    def _take(self, cost: int, urgent: bool) -> bool:
+        return self.exchange.credits.take_now(cost, reserved=urgent)
+
+    async def _wait_for_credits(self, cost: int, urgent: bool) -> None:
+        event = trio.Event()
+        ticket = (cost, urgent, event)
+        if urgent:
+            self._waits_for_credits.appendleft(ticket)
+        else:
+            self._waits_for_credits.append(ticket)
+        taken = False
+        try:
+            with trio.move_on_after(self.exchange.timeout_s):
+                await event.wait()
+            if self.error is not None:
+                raise lost_again(self.error)
+            if not event.is_set():
+                raise ServerSilent(f"{self.server} grants no credits: it does not let us ask more")
+            taken = True
+        finally:
+            if not event.is_set():
+                self._waits_for_credits.remove(ticket)
+            elif not taken and self.error is None:
+                self._return_credits(cost)
+
+    def _return_credits(self, cost: int) -> None:
+        """Give back what a cancelled caller was given and never sent."""
+        self.exchange.credits.grant(cost, cost)  # taken, never sent
+        self._serve_credits()
+
+    def _serve_credits(self) -> None:
+        """Let waiting callers go, in their order, as far as the credits reach."""
+        waits = self._waits_for_credits
+        while waits and self._take(waits[0][0], waits[0][1]):
+            waits.popleft()[2].set()
+
+    # The three tasks
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                frame = await self._frames.receive()
+                if self.machine.state is ConnectionState.NEGOTIATING and looks_like_smb1(frame):
+                    self.lose(Refused(f"{self.server} {SMB1_ONLY}"))
+                    return
+                self._heard_at = trio.current_time()
+                self.machine.step(ConnectionEvent.HEARD)
+                for outcome in self.exchange.arrive(frame, self.guards, self._heard_at):
+                    match outcome:
+                        case Finished(slot):
+                            _wake(slot)
+                        case Late(slot, reply):
+                            self._undo(slot, reply)
+                        case Broken(view):
+                            self._on_break(view)
+                self._serve_credits()
+        except WireError as error:
+            self.lose(ConnectionLost(f"{self.server} sent nonsense: {error}"))
+        except Tampered as error:
+            log.error("%s: %s; the connection is closed", self.server, error)
+            self.lose(error)
+        except SmbError as error:
+            self.lose(error)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self.lose(ConnectionLost(f"the connection to {self.server} broke: {_why(error)}"))
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                while self._outbox:
+                    frame = self._outbox.popleft()
+                    with trio.move_on_after(self.exchange.timeout_s) as scope:
+                        await send_parts(self._stream, frame)
+                    if scope.cancelled_caught:
+                        self.lose(ServerSilent(f"{self.server} takes no more data"))
+                        return
+                self._outbox_filled = trio.Event()
+                await self._outbox_filled.wait()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self.lose(ConnectionLost(f"the connection to {self.server} broke: {_why(error)}"))
+
+    async def _keep(self) -> None:
+        """Watch the clock: an ECHO when it is quiet, the end when it stays quiet."""
+        tick = max(0.05, min(self._echo_interval_s, self.exchange.timeout_s) / 8)
+        while True:
+            if not self._waiting():
+                self._something_waits = trio.Event()
+                await self._something_waits.wait()
+            await trio.sleep(tick)
+            self._look_at_the_clock(trio.current_time())
+
+    def _waiting(self) -> list[Slot]:
+        slots = self.exchange.outstanding.values()
+        return [slot for slot in slots if not slot.abandoned and not slot.ask.patient]
+
+    def _look_at_the_clock(self, now: float) -> None:
+        expired = self.exchange.expired(now)
+        if any(slot.sent_at >= self._heard_at for slot in expired):
+            # Not one byte since an overdue request went out: this is silence, not slowness.
+            self.lose(
+                ServerSilent(f"{self.server} did not answer in {self.exchange.timeout_s:g} s")
+            )
+            return
+        for slot in expired:
+            command = slot.ask.command.name
+            slot.error = ServerSilent(f"{self.server} did not answer {command} in time")
+            slot.abandoned = True
+            if slot.async_id:
+                self._queue(self.exchange.cancel(slot))
+            _wake(slot)
+        waiting = self._waiting()
+        quiet_since = max(self._heard_at, min((slot.sent_at for slot in waiting), default=now))
+        if waiting and now - quiet_since >= self._echo_interval_s:
+            is_new = self.machine.state is ConnectionState.READY
+            self.machine.step(ConnectionEvent.QUIET)
+            if is_new:
+                slots = self.post_now([Ask(EchoRequest())], guard=None, tree_id=NO_TREE, seal=False)
+                for slot in slots or ():
+                    slot.abandoned = True  # the byte is the answer, nobody waits for the reply
+
+    def _undo(self, slot: Slot, reply: Reply) -> None:
+        if slot.ask.on_late is None or not (asks := slot.ask.on_late(reply)):
+            return
+        slots = self.post_now(asks, guard=slot.guard, tree_id=slot.tree_id, seal=slot.sealed)
+        if slots is None:
+            log.warning("no credit left to undo a late %s", slot.ask.command.name)
+            return
+        for late in slots:
+            late.abandoned = True
+
+
+def _wake(slot: Slot) -> None:
+    if slot.event is not None:
+        slot.event.set()
+
+
+def _why(error: BaseException) -> str:
+    return str(error.__cause__ or error) or type(error).__name__
+
+
+def lost_again(error: SmbError) -> SmbError:
+    """One more exception of the same kind: each waiter needs a traceback of its own."""
+    again = type(error)(*error.args)
+    again.__cause__ = error
+    return again

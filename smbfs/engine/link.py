@@ -1,0 +1,220 @@
+"""The way to one share: connects when somebody asks, and anew when the connection is lost.
+
+Single flight: however many callers wait, one attempt is under way, and its failure is everybody's
+failure.  An attempt belongs to nobody who asks, so that a caller who is cancelled takes nothing
+away from the others.  Recovery of open handles builds on `generation`: a handle of an older
+generation is lost, never silently another file.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from smbfs.auth import Login, authenticator_for
+from smbfs.crypto import Preauth
+from smbfs.engine.connection import Connection, lost_again
+from smbfs.engine.credits import Credits
+from smbfs.engine.dialect import Capabilities, Policy
+from smbfs.engine.exchange import Exchange
+from smbfs.engine.greeting import Dial, greet
+from smbfs.engine.session import Session, Tree, connect_tree, set_up
+from smbfs.engine.states import LINK, LinkEvent, LinkState, Machine
+from smbfs.errors import ConnectionLost, Refused, SmbError
+from smbfs.wire.codec import WireError
+from smbfs.wire.messages import NegotiateRequest
+
+log = logging.getLogger(__name__)
+
+NEGOTIATE_LIMIT = 128 * 1024  # nothing longer is expected before the sizes are agreed
+COOL_DOWN_S = 1.0  # after a failed attempt its answer serves those who ask meanwhile
+REFUSED_COOL_DOWN_S = 30.0  # a wrong password tried again and again locks accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which share of which server, as the user named it."""
+
+    host: str
+    share: str
+
+    def __str__(self) -> str:
+        return f"//{self.host}/{self.share}"
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    finished: trio.Event = field(default_factory=trio.Event)
+    tree: Tree | None = None
+    error: SmbError | None = None
+    ended_at: float = 0.0
+
+
+class Link:
+    """One share's connection, made and made again; `tree` is what everybody asks for."""
+
+    def __init__(
+        self,
+        target: Target,
+        policy: Policy,
+        logins: Callable[[], Sequence[Login]],
+        dial: Dial,
+        nursery: trio.Nursery,
+        *,
+        on_break: Callable[[memoryview], None] | None = None,
+    ) -> None:
+        self.target = target
+        self.policy = policy
+        self.generation = 0
+        self.machine = Machine(LINK, LinkState.CLOSED)
+        self.since = trio.current_time()
+        self._logins = logins
+        self._dial = dial
+        self._nursery = nursery
+        self._on_break = on_break or _unexpected_break
+        self._attempt: _Attempt | None = None
+        self._tree: Tree | None = None
+        self._connection: Connection | None = None
+        self._previous_session = 0
+
+    @property
+    def live(self) -> Tree | None:
+        """The connected share if there is one now."""
+        tree = self._tree
+        return tree if tree is not None and tree.is_alive else None
+
+    async def tree(self) -> Tree:
+        """The connected share, connecting if need be.  Raises ConnectionLost, Refused, Tampered."""
+        if (tree := self.live) is not None:
+            return tree
+        if self.machine.state is LinkState.ENDED:
+            raise ConnectionLost(f"{self.target} is being unmounted")
+        attempt = self._attempt
+        if attempt is None or (attempt.finished.is_set() and not self._is_cooling(attempt)):
+            attempt = self._attempt = _Attempt()
+            self._nursery.start_soon(self._try, attempt)
+        await attempt.finished.wait()
+        if attempt.tree is not None:
+            return attempt.tree
+        assert attempt.error is not None
+        raise lost_again(attempt.error)
+
+    def _is_cooling(self, attempt: _Attempt) -> bool:
+        if attempt.error is None:
+            return False
+        pause = REFUSED_COOL_DOWN_S if isinstance(attempt.error, Refused) else COOL_DOWN_S
+        return trio.current_time() - attempt.ended_at < pause
+
+    async def _try(self, attempt: _Attempt) -> None:
+        if self.machine.state is LinkState.READY:
+            self._step(LinkEvent.BROKE)
+        self._drop()
+        self._step(LinkEvent.DIAL)
+        try:
+            with trio.move_on_after(self.policy.timeout_s) as scope:
+                attempt.tree = self._tree = await self._connect()
+            if scope.cancelled_caught:
+                attempt.error = ConnectionLost(f"{self.target.host} did not answer in time")
+        except SmbError as error:
+            attempt.error = error
+        except (WireError, OSError) as error:
+            attempt.error = ConnectionLost(f"{self.target.host}: {error}")
+        finally:
+            attempt.ended_at = trio.current_time()
+            if attempt.tree is None:
+                attempt.error = attempt.error or ConnectionLost("the attempt was given up")
+                self._drop()
+                self._step(LinkEvent.FAILED)
+            else:
+                self.generation += 1
+                self._step(LinkEvent.CONNECTED)
+            attempt.finished.set()
+
+    def _step(self, event: LinkEvent) -> None:
+        if self.machine.step(event):
+            self.since = trio.current_time()
+
+    def _drop(self) -> None:
+        """Let go of a connection that is lost or not wanted any more."""
+        self._tree = None
+        if self._connection is not None:
+            self._connection.lose(ConnectionLost(f"{self.target}: given up"))
+            self._connection = None
+
+    async def _connect(self) -> Tree:
+        policy, host = self.policy, self.target.host
+        connection, capabilities, request, preauth = await greet(
+            self._dial, self._begin, policy, host
+        )
+        session = await self._log_in(connection, capabilities, request, preauth)
+        self._previous_session = session.guard.session_id
+        tree = await connect_tree(session, host, self.target.share, policy)
+        log.info("%s: connected", self.target)
+        return tree
+
+    async def _log_in(
+        self,
+        connection: Connection,
+        capabilities: Capabilities,
+        request: NegotiateRequest,
+        preauth: Preauth,
+    ) -> Session:
+        """Try the logins in their order; the first refusal is the one that is told."""
+        refusal: Refused | None = None
+        for login in self._logins():
+            try:
+                return await set_up(
+                    connection,
+                    capabilities,
+                    self.policy,
+                    request,
+                    preauth.copy(),
+                    authenticator_for(login, self.target.host),
+                    may_be_guest=login.may_be_guest,
+                    previous_session=self._previous_session,
+                )
+            except Refused as error:
+                refusal = refusal or error
+        raise refusal or Refused(f"there is no login for {self.target.host}")
+
+    def _begin(self, stream: trio.abc.Stream, netbios: bool) -> Connection:
+        """Start the life of a connection on a new stream."""
+        policy = self.policy
+        connection = self._connection = Connection(
+            stream,
+            Exchange(Credits(policy.max_credits), NEGOTIATE_LIMIT, policy.timeout_s),
+            server=self.target.host,
+            echo_interval_s=policy.echo_interval_s,
+            on_break=self._on_break,
+            netbios=netbios,
+        )
+        self._nursery.start_soon(self._run, connection)
+        return connection
+
+    async def _run(self, connection: Connection) -> None:
+        await connection.run()
+        if self._tree is not None and self._tree.session.connection is connection:
+            if self.machine.state is LinkState.READY:
+                log.warning("%s: connection lost: %s", self.target, connection.error)
+            self._step(LinkEvent.BROKE)
+
+    async def close(self) -> None:
+        """Leave the share, log off and hang up; never raises, bounded by two seconds."""
+        tree = self.live
+        self._step(LinkEvent.END)
+        with trio.move_on_after(2, shield=True):
+            if tree is not None:
+                try:
+                    await tree.disconnect()
+                    await tree.session.log_off()
+                except SmbError as error:
+                    log.debug("%s: goodbye was not answered: %s", self.target, error)
+        self._drop()
+
+
+def _unexpected_break(view: memoryview) -> None:
+    """Ignore the break of something we never asked for: it obliges us to nothing."""
+    log.debug("a break of %d bytes for nothing we hold", len(view))

@@ -1,0 +1,337 @@
+"""One share as the filesystem above sees it: do something to a path, or open it.
+
+Knows how things are asked in the fewest turnarounds: a path operation is one chain of CREATE, the
+steps and CLOSE.  Paths are in wire form, relative to the mounted directory; errors carry them.
+Knows no caches and no POSIX.
+
+Rule easily broken: whatever goes wrong after a CREATE succeeded, and whenever its answer comes,
+the handle is closed on the server (`Handle.close_soon`, `_close_if_opened`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from smbfs.engine.compound import (
+    LIST_SIZE,
+    Manners,
+    ask_all,
+    close_ask,
+    judged,
+    outcome,
+    results,
+)
+from smbfs.engine.exchange import Ask, Reply
+from smbfs.engine.handle import PIECE, Handle
+from smbfs.engine.how import How
+from smbfs.engine.information import Information, from_create
+from smbfs.engine.link import Link
+from smbfs.engine.session import Tree
+from smbfs.engine.steps import (
+    SMALL,
+    Listing,
+    Step,
+    Where,
+    joined,
+    query_attributes_fs,
+    query_space,
+    query_volume,
+)
+from smbfs.errors import ConnectionLost, SmbError, StatusError
+from smbfs.wire.codec import Blob, WireError
+from smbfs.wire.constants import Access, Options
+from smbfs.wire.contexts import pack_create
+from smbfs.wire.file_messages import CreateRequest, CreateResponse
+from smbfs.wire.fscc import (
+    FileFsAttributeInformation,
+    FileFsFullSizeInformation,
+    FileFsVolumeInformation,
+    FsAttributes,
+)
+from smbfs.wire.header import RELATED_FILE_ID
+from smbfs.wire.status import Status
+from smbfs.wire.units import text, utf16
+
+__all__ = ["How", "Share", "ShareFacts"]
+
+log = logging.getLogger(__name__)
+
+ROOT = How(Access.FILE_READ_ATTRIBUTES, options=Options.DIRECTORY_FILE)
+FACTS: tuple[Step[Any], ...] = (query_attributes_fs(), query_volume(), query_space())
+NAME_MAX = 255
+LONGEST_PATH = 0xFFFE  # bytes: its length is sent in 16 bits
+GONE = frozenset({Status.SUCCESS, Status.FILE_CLOSED})  # after either nothing is left to close
+
+
+@dataclass(frozen=True, slots=True)
+class ShareFacts:
+    """What was learnt of a share when it was connected; sizes are bytes."""
+
+    fs_name: str = ""
+    fs_attributes: int = 0  # `FsAttributes`
+    name_max: int = NAME_MAX  # UTF-16 units in one name
+    volume_serial: int = 0
+    label: str = ""
+    allocation_unit: int = 4096
+    read_size: int = SMALL
+    write_size: int = SMALL
+    list_size: int = SMALL
+    posix: bool = False
+    is_encrypted: bool = False
+
+    def has(self, attribute: int) -> bool:
+        """Whether the filesystem says it can do this; Samba says less than it does."""
+        return bool(self.fs_attributes & attribute)
+
+    @property
+    def is_case_sensitive(self) -> bool:
+        """Whether names that differ in case only are different files."""
+        return self.has(FsAttributes.CASE_SENSITIVE_SEARCH)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written at all."""
+        return self.has(FsAttributes.READ_ONLY_VOLUME)
+
+    @property
+    def has_reparse_points(self) -> bool:
+        """Whether symbolic links can be stored as such."""
+        return self.has(FsAttributes.SUPPORTS_REPARSE_POINTS)
+
+    @property
+    def has_eas(self) -> bool:
+        """Whether extended attributes are announced."""
+        return self.has(FsAttributes.SUPPORTS_EXTENDED_ATTRIBUTES)
+
+    @property
+    def has_sparse_files(self) -> bool:
+        """Whether files can have holes."""
+        return self.has(FsAttributes.SUPPORTS_SPARSE_FILES)
+
+
+@dataclass(slots=True)
+class _Plan:
+    """One chain on one path: a CREATE, the steps, maybe a CLOSE."""
+
+    tree: Tree
+    path: str
+    steps: Sequence[Step[Any]]
+    where: Where
+    chain: list[Ask]
+    close: bool
+
+
+class Share:
+    """A share, or the directory ``prefix`` in it; every method raises SmbError and nothing else."""
+
+    def __init__(self, link: Link, prefix: str = "") -> None:
+        self.facts = ShareFacts()
+        self._link = link
+        self._manners = Manners(prefix)
+
+    async def connect(self) -> None:
+        """Prove that the share answers, and learn what it is and how it wants to be asked."""
+        learnt = await self._learn_at_once() if self._manners.takes_compounds else None
+        tree, found = learnt or await self._learn_one_by_one()
+        self.facts = _facts(tree, found)
+
+    async def _learn_at_once(self) -> tuple[Tree, list[Any]] | None:
+        """Learn in one chain; None if the server may be one of those that take none."""
+        tree = await self._link.tree()
+        plan = self._plan(tree, "", ROOT, FACTS, self._manners.listing, close=True)
+        try:
+            _, found, is_closed = await self._chained(plan, len(plan.chain))
+        except (StatusError, ConnectionLost) as error:
+            log.debug("%s: asking one by one after %s", self._link.target, error)
+            return None
+        return (tree, found) if is_closed else None
+
+    async def _learn_one_by_one(self) -> tuple[Tree, list[Any]]:
+        tree, took_compounds = await self._link.tree(), self._manners.takes_compounds
+        self._manners.takes_compounds = False
+        try:
+            handle, _ = await self._kept(tree, "", ROOT, (), self._manners.listing)
+        except SmbError:
+            self._manners.takes_compounds = took_compounds  # that was not the reason
+            raise
+        found: list[Any] = []
+        for step in FACTS:
+            try:
+                found += await handle.do(step)
+            except StatusError as error:
+                found.append(error)
+        await handle.close()
+        if took_compounds:
+            log.info("%s takes no compound requests", self._link.target)
+        return tree, found
+
+    async def on(self, path: str, how: How, *steps: Step[Any]) -> list[Any]:
+        """Open a path, do the steps, close it: one turnaround where the server allows.
+
+        Answers the `Information` of the CREATE, then one result per step.  Raises the error of
+        the first element that failed; a later step may have been done nevertheless.
+        """
+        return await self._manners.list_as_it_can(
+            lambda listing: self._on(path, how, steps, listing)
+        )
+
+    async def open(self, path: str, how: How, *steps: Step[Any]) -> tuple[Handle, list[Any]]:
+        """Open a path and do the steps in the same turnaround; answers as `on`, with the handle.
+
+        Raises as `on`; then nothing stays open.
+        """
+        return await self._manners.list_as_it_can(
+            lambda listing: self._open(path, how, steps, listing)
+        )
+
+    async def _on(
+        self, path: str, how: How, steps: Sequence[Step[Any]], listing: Listing
+    ) -> list[Any]:
+        tree = await self._link.tree()
+        self._manners.sweep()
+        plan = self._plan(tree, path, how, steps, listing, close=True)
+        if self._manners.fitting(tree, plan.chain) == len(plan.chain):
+            opened, found, _ = await self._chained(plan, len(plan.chain))
+            return results([_information(opened, path), *found])
+        handle, found = await self._kept(tree, path, how, steps, listing)
+        await handle.close()
+        return found
+
+    async def _open(
+        self, path: str, how: How, steps: Sequence[Step[Any]], listing: Listing
+    ) -> tuple[Handle, list[Any]]:
+        tree = await self._link.tree()
+        self._manners.sweep()
+        return await self._kept(tree, path, how, steps, listing)
+
+    async def _kept(
+        self, tree: Tree, path: str, how: How, steps: Sequence[Step[Any]], listing: Listing
+    ) -> tuple[Handle, list[Any]]:
+        """Open and do in one chain as far as that goes, and do the rest on the handle."""
+        plan = self._plan(tree, path, how, steps, listing, close=False)
+        fits = self._manners.fitting(tree, plan.chain)
+        opened, found, _ = await self._chained(plan, fits)
+        handle = self._handle(tree, opened, path)
+        try:
+            found = results([_information(opened, path), *found])
+            return handle, found + await handle.do_with(listing, steps[fits - 1 :])
+        except BaseException:
+            handle.close_soon()
+            raise
+
+    def _plan(
+        self,
+        tree: Tree,
+        path: str,
+        how: How,
+        steps: Sequence[Step[Any]],
+        listing: Listing,
+        *,
+        close: bool,
+    ) -> _Plan:
+        where = self._manners.where(tree, RELATED_FILE_ID, listing)
+        chain = [self._create(path, how, stays=not close), *(step.ask(where) for step in steps)]
+        if close:
+            chain.append(close_ask(RELATED_FILE_ID, in_chain=True))
+        return _Plan(tree, path, steps, where, chain, close)
+
+    async def _chained(self, plan: _Plan, fits: int) -> tuple[CreateResponse, list[Any], bool]:
+        """Do the first elements of a plan in one frame: what came of each, and of the CLOSE."""
+        create, *asks = plan.chain
+        replies = await ask_all(plan.tree, plan.chain[:fits])
+        opened = judged(create, replies[0], plan.path, _opened)
+        answered = zip(plan.steps, asks, replies[1:], strict=False)  # a CLOSE has no step
+        found = [outcome(step, ask, reply, plan.where, plan.path) for step, ask, reply in answered]
+        is_closed = plan.close and replies[-1].status in GONE
+        if plan.close and not is_closed:
+            self._manners.close_soon(plan.tree, opened.file_id)
+        return opened, found, is_closed
+
+    def _create(self, path: str, how: How, *, stays: bool) -> Ask:
+        name = utf16(joined(self._manners.prefix, path))
+        if len(name) > LONGEST_PATH:
+            raise StatusError(Status.NAME_TOO_LONG, "CREATE", path)
+        body = CreateRequest(
+            desired_access=how.access,
+            file_attributes=how.attributes,
+            share_access=how.share,
+            create_disposition=how.disposition,
+            create_options=how.options,
+            name=name,
+            contexts=pack_create(how.contexts),
+        )
+        # With a CLOSE in the same chain there is nothing to undo.
+        return Ask(body, on_late=_close_if_opened if stays else None)
+
+    def _handle(self, tree: Tree, opened: CreateResponse, path: str) -> Handle:
+        return Handle(
+            self._manners,
+            tree,
+            opened.file_id,
+            path,
+            action=opened.create_action,
+            generation=self._link.generation,
+        )
+
+
+def _opened(reply: Reply) -> CreateResponse:
+    return reply.parse(CreateResponse)
+
+
+def _information(opened: CreateResponse, path: str) -> Information | SmbError:
+    try:
+        return from_create(opened)
+    except WireError as error:
+        return SmbError(f"CREATE {path}: the server's answer makes no sense: {error}")
+
+
+def _close_if_opened(reply: Reply) -> Sequence[Ask]:
+    """Close what a CREATE opened for somebody who waits no longer."""
+    if reply.status != Status.SUCCESS:
+        return []
+    try:
+        return [close_ask(_opened(reply).file_id)]
+    except WireError:
+        return []
+
+
+def _facts(tree: Tree, found: Sequence[Any]) -> ShareFacts:
+    """Make the facts of what was answered; what was not stays as a share usually is."""
+    capabilities = tree.session.capabilities
+    facts = ShareFacts(
+        read_size=min(capabilities.max_read, PIECE),
+        write_size=min(capabilities.max_write, PIECE),
+        list_size=min(capabilities.max_transact, LIST_SIZE),
+        posix=capabilities.posix,
+        is_encrypted=tree.seal or tree.session.guard.must_seal,
+    )
+    for one in found:
+        match one:
+            case FileFsAttributeInformation():
+                facts = replace(
+                    facts,
+                    fs_name=_words(one.file_system_name),
+                    fs_attributes=one.file_system_attributes,
+                    name_max=one.maximum_component_name_length or NAME_MAX,
+                )
+            case FileFsVolumeInformation():
+                facts = replace(
+                    facts,
+                    volume_serial=one.volume_serial_number,
+                    label=_words(one.volume_label),
+                )
+            case FileFsFullSizeInformation():
+                unit = one.sectors_per_allocation_unit * one.bytes_per_sector
+                facts = replace(facts, allocation_unit=unit or facts.allocation_unit)
+    return facts
+
+
+def _words(name: Blob) -> str:
+    """Read a name that serves people only: one that cannot be read is none."""
+    try:
+        return text(name)
+    except WireError:
+        return ""
