@@ -1,0 +1,259 @@
+"""The façade: a POSIX filesystem on one share, one short method per operation.
+
+Speaks `smbfs.fuse.server`'s values and has never heard of FUSE.  Every method may be called by any
+number of tasks; errors are OSError or SmbError, and a ``_now`` twin answers only what it knows.
+What each operation means stands in the room it calls.
+
+Easily broken: an Entry that is returned, and each `listed` item, counts as one lookup that the
+kernel holds until it forgets it; what did not reach the kernel must be forgotten by the server.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+import trio
+
+from smbfs.engine.information import Information
+from smbfs.engine.share import Share
+from smbfs.fuse.server import (
+    Attributes,
+    Change,
+    DirectoryItem,
+    Entry,
+    FileHandle,
+    Miss,
+    Node,
+    Opened,
+    Request,
+    Space,
+)
+from smbfs.vfs import links, listing, namespace, removal, xattrs
+from smbfs.vfs.content import Content
+from smbfs.vfs.inode import Inode, Moment
+from smbfs.vfs.inodes import Inodes
+from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.presentation import Presentation
+from smbfs.vfs.stat import dos_attributes_of
+from smbfs.vfs.volume import Volume
+from smbfs.wire.codec import Blob
+
+
+class Filesystem:
+    """One mounted share."""
+
+    def __init__(
+        self,
+        share: Share,
+        presentation: Presentation,
+        policy: DataPolicy,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.volume = Volume(share, presentation, Inodes(presentation.names))
+        self.content = Content(share, self.volume.inodes, policy, nursery)
+        self._directories = count(1)
+
+    async def start(self) -> None:
+        """Prove that the mounted directory is there and is one.  Raises SmbError or OSError."""
+        await namespace.refresh(self.volume, self.volume.inodes.root)
+
+    async def drain(self) -> None:
+        """Send everything that is unsent; errors stay with their files."""
+        await self.content.drain()
+
+    async def stop(self) -> None:
+        """Send what is unsent and close everything."""
+        for fh in list(self.volume.listings):
+            listing.releasedir(self.volume, fh)
+        await self.content.stop()
+
+    def _inode(self, node: Node) -> Inode:
+        return self.volume.inodes.get(node)
+
+    # Names
+
+    def lookup_now(self, request: Request, parent: Node, name: bytes) -> Entry | Miss:
+        """Find a name that was seen a moment ago."""
+        return namespace.lookup_now(self.volume, self._inode(parent), name)
+
+    async def lookup(self, request: Request, parent: Node, name: bytes) -> Entry:
+        """Find a name; an Entry without attributes means there is none."""
+        return await namespace.lookup(self.volume, self._inode(parent), name)
+
+    def forget(self, forgotten: list[tuple[Node, int]]) -> None:
+        """Take back so many lookups of each node."""
+        for node, times in forgotten:
+            self.volume.inodes.forget(node, times)
+
+    async def mkdir(self, request: Request, parent: Node, name: bytes, mode: int) -> Entry:
+        """Make a directory; its mode is what the mount shows for all of them."""
+        return await namespace.mkdir(self.volume, self._inode(parent), name)
+
+    async def mknod(
+        self, request: Request, parent: Node, name: bytes, mode: int, rdev: int
+    ) -> Entry:
+        """Make an empty file, a fifo, a socket or a device."""
+        return await namespace.mknod(self.volume, self._inode(parent), name, mode, rdev)
+
+    async def symlink(self, request: Request, parent: Node, name: bytes, target: bytes) -> Entry:
+        """Make a symbolic link."""
+        return await links.symlink(self.volume, self._inode(parent), name, target)
+
+    async def readlink(self, request: Request, node: Node) -> bytes:
+        """Tell where a symbolic link leads."""
+        inode = self._inode(node)
+        await namespace.getattr(self.volume, inode)
+        return links.target_of(inode)
+
+    async def link(self, request: Request, node: Node, new_parent: Node, new_name: bytes) -> Entry:
+        """Give a file one more name."""
+        parent = self._inode(new_parent)
+        return await links.link(self.volume, self._inode(node), parent, new_name)
+
+    async def unlink(self, request: Request, parent: Node, name: bytes) -> None:
+        """Remove a name; a file that is open lives on without one."""
+        await removal.unlink(self.volume, self._inode(parent), name)
+
+    async def rmdir(self, request: Request, parent: Node, name: bytes) -> None:
+        """Remove an empty directory."""
+        await removal.rmdir(self.volume, self._inode(parent), name)
+
+    async def rename(
+        self,
+        request: Request,
+        parent: Node,
+        name: bytes,
+        new_parent: Node,
+        new_name: bytes,
+        flags: int,
+    ) -> None:
+        """Rename, with the flags of renameat2(2)."""
+        old, new = self._inode(parent), self._inode(new_parent)
+        await removal.rename(self.volume, old, name, new, new_name, flags)
+
+    # Attributes
+
+    def getattr_now(self, request: Request, node: Node, fh: FileHandle | None) -> Attributes | Miss:
+        """Tell what stat tells if it was asked a moment ago."""
+        return namespace.getattr_now(self.volume, self._inode(node))
+
+    async def getattr(self, request: Request, node: Node, fh: FileHandle | None) -> Attributes:
+        """Tell what stat tells."""
+        return await namespace.getattr(self.volume, self._inode(node))
+
+    async def setattr(
+        self, request: Request, node: Node, change: Change, fh: FileHandle | None
+    ) -> Attributes:
+        """Change size, mode, owner and times."""
+        return await namespace.setattr(self.volume, self.content, self._inode(node), change, fh)
+
+    async def access(self, request: Request, node: Node, mask: int) -> None:
+        """Answer access(2); raises OSError(EACCES) for no."""
+        namespace.check_access(self.volume, self._inode(node), mask)
+
+    async def statfs(self, request: Request) -> Space:
+        """Tell how large and how full the share is."""
+        return await namespace.statfs(self.volume)
+
+    def getxattr_now(self, request: Request, node: Node, name: bytes) -> bytes | Miss:
+        """Tell the value of an extended attribute that need not be asked for."""
+        return xattrs.get_now(self.volume, self._inode(node), name)
+
+    async def getxattr(self, request: Request, node: Node, name: bytes) -> bytes:
+        """Tell the value of an extended attribute."""
+        return await xattrs.get(self.volume, self._inode(node), name)
+
+    async def setxattr(
+        self, request: Request, node: Node, name: bytes, value: bytes, flags: int
+    ) -> None:
+        """Set an extended attribute, with the flags of setxattr(2)."""
+        await xattrs.put(self.volume, self._inode(node), name, value, flags)
+
+    async def listxattr(self, request: Request, node: Node) -> list[bytes]:
+        """Tell the names of all extended attributes."""
+        return await xattrs.names(self.volume, self._inode(node))
+
+    async def removexattr(self, request: Request, node: Node, name: bytes) -> None:
+        """Remove an extended attribute."""
+        await xattrs.remove(self.volume, self._inode(node), name)
+
+    # Directories
+
+    async def opendir(self, request: Request, node: Node) -> Opened:
+        """Open a directory; its first entries come along."""
+        fh = FileHandle(next(self._directories))
+        await listing.opendir(self.volume, self._inode(node), fh)
+        return Opened(fh)
+
+    def readdir_now(
+        self, request: Request, fh: FileHandle, after: int
+    ) -> list[DirectoryItem] | Miss:
+        """Tell the entries behind a cookie if they are at hand."""
+        return listing.of(self.volume, fh).items_now(after)
+
+    async def readdir(self, request: Request, fh: FileHandle, after: int) -> list[DirectoryItem]:
+        """Tell some entries behind a cookie, without ``.`` and ``..``; none at the end.
+
+        Cookies begin at 2: a server that adds the two may give them 1 and 2.
+        """
+        return await listing.of(self.volume, fh).items(after)
+
+    def listed(self, node: Node) -> None:
+        """Note that the kernel took an entry of a listing: it holds the node once more."""
+        self.volume.inodes.looked_up(self._inode(node))
+
+    async def releasedir(self, request: Request, fh: FileHandle) -> None:
+        """Close a directory."""
+        listing.releasedir(self.volume, fh)
+
+    async def fsyncdir(self, request: Request, fh: FileHandle) -> None:
+        """Succeed: what changes names was answered only when the server had done it."""
+
+    # Files
+
+    async def open(self, request: Request, node: Node, flags: int) -> Opened:
+        """Open a file, with the flags of open(2)."""
+        return await self.content.open(self._inode(node), flags)
+
+    async def create(
+        self, request: Request, parent: Node, name: bytes, mode: int, flags: int
+    ) -> tuple[Opened, Entry]:
+        """Create a file and open it; without O_EXCL one that is there is opened."""
+        volume, directory = self.volume, self._inode(parent)
+        path = volume.inodes.path_of(directory, name)
+        times: list[Moment] = []
+
+        def found(information: Information, asked: Moment) -> Inode:
+            times.append(asked)
+            return volume.made(directory, name, information, None, asked)
+
+        opened, inode = await self.content.create(path, flags, dos_attributes_of(mode), found)
+        return opened, volume.entry(inode, times[0])
+
+    def read_now(
+        self, request: Request, fh: FileHandle, offset: int, size: int
+    ) -> list[memoryview] | Miss:
+        """Tell bytes of a file that are at hand."""
+        return self.content.read_now(fh, offset, size)
+
+    async def read(
+        self, request: Request, fh: FileHandle, offset: int, size: int
+    ) -> list[memoryview]:
+        """Tell bytes of a file; fewer than asked only at its end."""
+        return await self.content.read(fh, offset, size)
+
+    async def write(self, request: Request, fh: FileHandle, offset: int, data: Blob) -> int:
+        """Take bytes for a file; an error may be told by a later write, flush or fsync."""
+        return await self.content.write(fh, offset, data)
+
+    async def flush(self, request: Request, fh: FileHandle) -> None:
+        """Do what close(2) promises: everything is sent, and what was lost is told."""
+        await self.content.flush(fh)
+
+    async def fsync(self, request: Request, fh: FileHandle, datasync: bool) -> None:
+        """Bring a file to the server's disk."""
+        await self.content.fsync(fh)
+
+    async def release(self, request: Request, fh: FileHandle) -> None:
+        """Give up an open file."""
+        await self.content.release(fh)

@@ -1,0 +1,256 @@
+"""Names and attributes: lookup, getattr, setattr, mkdir, mknod, statfs.
+
+Each is one turnaround: a name is opened, asked and closed in one chain, an open file is asked
+through its handle.  Only a file that may be a link (`smbfs.vfs.special`) costs a second one, and
+only when it changed since the last look.
+
+Easily broken: times are set last and through the handle that wrote, after everything unsent was
+sent, or the server puts its own time over ours; and a change that the server cannot keep is
+accepted (``ids=accept``) but never shown, because stat tells the truth.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import trio
+
+from smbfs.engine.how import How
+from smbfs.engine.information import Information
+from smbfs.engine.steps import Step, query_all, query_space, set_basic
+from smbfs.errors import StatusError
+from smbfs.fuse.server import MISS, Attributes, Change, Entry, FileHandle, Miss, Space
+from smbfs.vfs.inode import Inode, Moment
+from smbfs.vfs.links import make_device, special_of
+from smbfs.vfs.special import Special
+from smbfs.vfs.stat import Basic, Override, basic_of, check_ownership, dos_attributes_of, kind_of
+from smbfs.vfs.volume import Volume
+from smbfs.wire.constants import Disposition
+from smbfs.wire.status import Status
+from smbfs.wire.units import to_wire
+
+SPACE_S = 2.0  # how long the answer to statfs is good: df on a busy share must not cost one each
+
+
+class Resizer(Protocol):
+    """The part of `smbfs.vfs.content` that sets sizes."""
+
+    async def truncate(self, inode: Inode, size: int, fh: FileHandle | None) -> Information:
+        """Set the size of a file; what it is then."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the server showed at a path."""
+
+    information: Information
+    special: Special | None
+    asked: Moment
+
+    @property
+    def kind(self) -> int:
+        """The S_IFMT bits."""
+        return kind_of(self.information, self.special)
+
+
+async def see(volume: Volume, path: str, known: Inode | None = None) -> Seen:
+    """Look at a path; ``known`` is the file we expect there.  Raises StatusError."""
+    asked = volume.moment()
+    _, information = await volume.share.on(path, How.looking(), query_all())
+    special = await special_of(volume, path, information, known)
+    return Seen(information, special, asked)
+
+
+# Lookup
+
+
+def lookup_now(volume: Volume, parent: Inode, name: bytes) -> Entry | Miss:
+    """The file of a name if it was seen a moment ago."""
+    known = parent.children.get(name)
+    if known is None or not volume.left_s(known.inode, known.seen):
+        return MISS
+    return volume.entry(known.inode, known.seen) if volume.is_fresh(known.inode) else MISS
+
+
+async def lookup(volume: Volume, parent: Inode, name: bytes) -> Entry:
+    """The file of a name, or the knowledge that there is none."""
+    if name in (b".", b".."):
+        above = parent if name == b"." else next((p for p, _ in parent.places), parent)
+        return volume.entry(above, above.seen)
+    asked = volume.moment()
+    inode = await found(volume, parent, name)
+    if inode is None:
+        return Entry(None, volume.left_s(parent, asked))
+    return volume.entry(inode, asked)
+
+
+async def found(volume: Volume, parent: Inode, name: bytes) -> Inode | None:
+    """Ask the server for a name; None if there is no such file."""
+    if volume.is_hidden(to_wire(name, volume.presentation.names)):
+        return None
+    known = parent.children.get(name)
+    expected = known.inode if known else None
+    try:
+        seen = await volume.steady.at(
+            lambda: volume.inodes.path_of(parent, name), lambda path: see(volume, path, expected)
+        )
+    except StatusError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        volume.inodes.remove(parent, name)
+        return None
+    return volume.inodes.place(parent, name, seen.information, seen.special, seen.asked)
+
+
+# Attributes
+
+
+def getattr_now(volume: Volume, inode: Inode) -> Attributes | Miss:
+    """What stat tells, if it was asked a moment ago."""
+    return volume.attributes(inode) if volume.is_fresh(inode) else MISS
+
+
+async def getattr(volume: Volume, inode: Inode) -> Attributes:
+    """What stat tells of a file."""
+    if not volume.is_fresh(inode):
+        await refresh(volume, inode)
+    return volume.attributes(inode)
+
+
+async def refresh(volume: Volume, inode: Inode) -> None:
+    """Ask the server what a file is now.  Raises OSError(ESTALE) if it is of another type."""
+    # A handle on the deleted name counts the names that are left; others may count it as well.
+    if (handle := inode.lend(for_links=True)) is not None:
+        asked = volume.moment()
+        [information] = await handle.do(query_all())
+        volume.inodes.learn(inode, information, inode.special, asked)
+        return
+    seen = await volume.steady.at(
+        lambda: volume.inodes.path(inode), lambda path: see(volume, path, inode)
+    )
+    volume.inodes.adopt(inode, seen.information, seen.kind)
+    volume.inodes.learn(inode, seen.information, seen.special, seen.asked)
+
+
+async def setattr(
+    volume: Volume, content: Resizer, inode: Inode, change: Change, fh: FileHandle | None
+) -> Attributes:
+    """Change size, mode, owner and times; what stat tells then.
+
+    Raises OSError(EPERM) for what the server cannot store, under ``ids=strict`` only.
+    """
+    check_ownership(change, inode.kind, inode.information.attributes, volume.presentation)
+    if change.size is not None:
+        asked = volume.moment()
+        information = await content.truncate(inode, change.size, fh)
+        volume.told(inode, information, asked)
+    if volume.presentation.dynperm:
+        _override(inode, change)
+    basic = basic_of(change, inode.kind, inode.information.attributes)
+    if basic and not volume.is_past_asking(inode):
+        await _set(volume, inode, basic)
+    return await getattr(volume, inode)
+
+
+def _override(inode: Inode, change: Change) -> None:
+    override = inode.override = inode.override or Override()
+    if change.mode is not None:
+        override.mode = change.mode & 0o7777
+    override.uid = override.uid if change.uid is None else change.uid
+    override.gid = override.gid if change.gid is None else change.gid
+
+
+async def _set(volume: Volume, inode: Inode, basic: Basic) -> None:
+    has_times = bool(basic.access or basic.write)
+    if has_times and inode.file is not None:
+        await inode.file.settle()
+    asked = volume.moment()
+    steps = (
+        set_basic(access=basic.access, write=basic.write, attributes=basic.attributes),
+        query_all(),
+    )
+    try:
+        results = await _on_handle_or_path(volume, inode, *steps)
+    except StatusError as error:
+        accepts = volume.presentation.ids == "accept" and not has_times
+        if error.status == Status.ACCESS_DENIED and accepts:
+            return  # chmod is told the truth by stat, not by an error
+        raise
+    volume.told(inode, results[-1], asked)
+
+
+async def _on_handle_or_path(volume: Volume, inode: Inode, *steps: Step[Any]) -> list[Any]:
+    if (handle := inode.lend()) is not None:
+        try:
+            return await handle.do(*steps)
+        except StatusError as error:  # it may have been opened for reading only
+            if error.status != Status.ACCESS_DENIED or not inode.places:
+                raise
+    return await volume.steady.at(
+        lambda: volume.inodes.path(inode),
+        lambda path: volume.share.on(path, How.changing(), *steps),
+    )
+
+
+def check_access(volume: Volume, inode: Inode, mask: int) -> None:
+    """Answer access(2) where the kernel does not (``noperm``).  Raises OSError(EACCES).
+
+    The server judges each open by itself; what is known here is that READONLY forbids writing.
+    """
+    if mask & os.W_OK and inode.information.is_read_only and not inode.is_directory:
+        raise OSError(errno.EACCES, "the file is read-only")
+
+
+# Making things
+
+
+async def mkdir(volume: Volume, parent: Inode, name: bytes) -> Entry:
+    """Make a directory."""
+    return await _make(volume, parent, name, How.making_directory())
+
+
+async def mknod(volume: Volume, parent: Inode, name: bytes, mode: int, rdev: int) -> Entry:
+    """Make an empty file, or a fifo, socket or device where the server keeps such."""
+    kind = stat.S_IFMT(mode) or stat.S_IFREG
+    if kind != stat.S_IFREG:
+        numbers = os.major(rdev), os.minor(rdev)
+        return await make_device(volume, parent, name, kind, *numbers)
+    opening = How.opening(os.O_RDONLY | os.O_CREAT | os.O_EXCL)
+    attributes = dos_attributes_of(mode)
+    how = How(How.looking().access, Disposition.CREATE, opening.options, attributes)
+    return await _make(volume, parent, name, how)
+
+
+async def _make(volume: Volume, parent: Inode, name: bytes, how: How) -> Entry:
+    asked = volume.moment()
+    _, information = await volume.steady.at(
+        lambda: volume.inodes.path_of(parent, name),
+        lambda path: volume.share.on(path, how, query_all()),
+    )
+    inode = volume.made(parent, name, information, None, asked)
+    return volume.entry(inode, asked)
+
+
+# The share as a whole
+
+
+async def statfs(volume: Volume) -> Space:
+    """How large and how full the share is, asked at most every two seconds."""
+    now_s = trio.current_time()
+    if volume.space is None or now_s - volume.space_at_s >= SPACE_S:
+        _, size = await volume.share.on("", How.looking(), query_space())
+        unit = max(size.sectors_per_allocation_unit * size.bytes_per_sector, 1)
+        volume.space = Space(
+            block_size=unit,
+            fragment_size=unit,
+            blocks=size.total_allocation_units,
+            blocks_free=size.actual_available_allocation_units,
+            blocks_available=size.caller_available_allocation_units,
+            name_max=volume.share.facts.name_max,
+        )
+        volume.space_at_s = now_s
+    return volume.space

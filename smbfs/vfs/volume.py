@@ -1,0 +1,123 @@
+"""What every room of the filesystem works on: the share, its nodes, and how long to believe.
+
+One per mount, made by `smbfs.vfs.filesystem`.  Knows how a node is shown and for how long the
+kernel may believe it; asks the server nothing itself.
+
+Easily broken: belief counts from when the *question* was sent, and what is left of it is all that
+the kernel gets, or two caches in a row would believe twice as long as the options say.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+import trio
+
+from smbfs.engine.information import Information
+from smbfs.engine.share import Share
+from smbfs.fuse.server import Attributes, Entry, FileHandle, Space
+from smbfs.vfs.inode import LONG_AGO, Inode, Moment
+from smbfs.vfs.inodes import Inodes
+from smbfs.vfs.presentation import Presentation
+from smbfs.vfs.special import Special
+from smbfs.vfs.stat import attributes_of
+from smbfs.vfs.steady import Steadiness
+
+if TYPE_CHECKING:
+    from smbfs.vfs.listing import Listing
+
+SILLY = ".smbfs_"  # how the names of deleted but open files begin, as `.nfs` does elsewhere
+
+
+@dataclass(slots=True, eq=False)
+class Volume:
+    """One mounted share."""
+
+    share: Share
+    presentation: Presentation
+    inodes: Inodes
+    steady: Steadiness = field(default_factory=Steadiness)
+    listings: dict[FileHandle, Listing] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)  # ways of making links it said no to
+    space: Space | None = None
+    space_at_s: float = LONG_AGO
+    # Two mounts do not hide each other's names: one that a crash left behind has to be seen.
+    silly_prefix: str = field(default_factory=lambda: SILLY + secrets.token_hex(2))
+    silly_numbers: Iterator[int] = field(default_factory=count)
+
+    def moment(self) -> Moment:
+        """Mark when a question is sent."""
+        return self.inodes.moment(trio.current_time())
+
+    def left_s(self, inode: Inode, seen: Moment) -> float:
+        """How long something seen then may still be believed of this file; 0 for not at all."""
+        belief_s = self.presentation.belief_s(inode.is_directory)
+        return max(0.0, seen.at_s + belief_s - trio.current_time())
+
+    def is_fresh(self, inode: Inode) -> bool:
+        """Whether what is known of a file may be told without asking."""
+        return self.left_s(inode, inode.seen) > 0 or self.is_past_asking(inode)
+
+    def is_past_asking(self, inode: Inode) -> bool:
+        """Whether the file is gone and nothing leads to it, so that what is known is all."""
+        return inode.is_unlinked and inode.lend() is None
+
+    def attributes(self, inode: Inode) -> Attributes:
+        """What stat tells of a file, as known now."""
+        attributes = attributes_of(
+            inode.node,
+            inode.current(),
+            inode.special,
+            self.presentation,
+            links=inode.links,
+            override=inode.override,
+        )
+        attributes.believe_s = self.left_s(inode, inode.seen)
+        return attributes
+
+    def entry(self, inode: Inode, seen: Moment) -> Entry:
+        """The answer to a lookup; the kernel then holds the node once more."""
+        self.inodes.looked_up(inode)
+        return Entry(self.attributes(inode), believe_s=self.left_s(inode, seen))
+
+    def told(self, inode: Inode, information: Information, asked: Moment) -> None:
+        """Note a change of ours, made when ``asked``, and what the server says the file is now."""
+        self.inodes.changed(inode)
+        self.inodes.learn(inode, information, inode.special, self._since(asked))
+
+    def made(
+        self,
+        parent: Inode,
+        name: bytes,
+        information: Information,
+        special: Special | None,
+        asked: Moment,
+    ) -> Inode:
+        """Note that we gave a file a name: one that we made just now, or one more link."""
+        self.inodes.changed(parent)
+        return self.inodes.place(parent, name, information, special, self._since(asked))
+
+    def _since(self, asked: Moment) -> Moment:
+        """Mark an answer that tells of our own change: it is to be believed, from ``asked`` on."""
+        return self.inodes.moment(asked.at_s)
+
+    def close_listings(self, inode: Inode, *, beneath: bool = False) -> None:
+        """Close the server's handles of listings of a directory, or of all beneath it as well.
+
+        A name with an open handle does not go away; a listing that goes on opens another one.
+        """
+        for listing in self.listings.values():
+            if listing.inode is inode or (beneath and listing.inode.is_below(inode)):
+                listing.park()
+
+    def silly_name(self) -> str:
+        """Make a hidden name for a file that is deleted but open, in wire form."""
+        return f"{self.silly_prefix}{next(self.silly_numbers) & 0xFFFFFFFF:04x}"
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether a name in wire form is one that we made for a deleted file."""
+        return name.startswith(self.silly_prefix) and len(name) > len(self.silly_prefix)
