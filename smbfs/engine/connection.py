@@ -17,7 +17,6 @@ import trio
 from smbfs.engine.dialect import SMB1_ONLY, looks_like_smb1
 from smbfs.engine.exchange import (
     Ask,
-    Broken,
     Exchange,
     Finished,
     Guard,
@@ -37,6 +36,7 @@ from smbfs.wire.messages import EchoRequest
 log = logging.getLogger(__name__)
 
 NO_TREE = TreeId(0)
+PATIENCE = 6  # how many times the deadline a request may take while other bytes keep coming
 
 
 class Connection:
@@ -67,6 +67,7 @@ class Connection:
         self._waits_for_credits: deque[tuple[int, bool, trio.Event]] = deque()
         self._something_waits = trio.Event()
         self._heard_at = trio.current_time()
+        self._received = 0  # bytes, when last looked at
 
     @property
     def is_alive(self) -> bool:
@@ -101,8 +102,8 @@ class Connection:
         self.machine.step(ConnectionEvent.BROKE)
         for slot in self.exchange.fail_all(error):
             _wake(slot)
-        for *_, event in self._waits_for_credits:
-            event.set()
+        while self._waits_for_credits:
+            self._waits_for_credits.popleft()[2].set()
         self.lost.set()
 
     # Asking
@@ -212,16 +213,16 @@ class Connection:
         finally:
             if not event.is_set():
                 self._waits_for_credits.remove(ticket)
-            elif not taken and self.error is None:
-                self._return_credits(cost)
-
-    def _return_credits(self, cost: int) -> None:
-        """Give back what a cancelled caller was given and never sent."""
-        self.exchange.credits.grant(cost, cost)  # taken, never sent
-        self._serve_credits()
+            elif not taken:
+                self.exchange.credits.grant(cost, cost)  # taken, never sent
+            if not taken:
+                self._serve_credits()  # whoever stood behind us may need less
 
     def _serve_credits(self) -> None:
         """Let waiting callers go, in their order, as far as the credits reach."""
+        if self.exchange.credits.is_starved and not self.exchange.outstanding:
+            self.lose(ConnectionLost(f"{self.server} took our last credit: nothing can be asked"))
+            return
         waits = self._waits_for_credits
         while waits and self._take(waits[0][0], waits[0][1]):
             waits.popleft()[2].set()
@@ -235,16 +236,14 @@ class Connection:
                 if self.machine.state is ConnectionState.NEGOTIATING and looks_like_smb1(frame):
                     self.lose(Refused(f"{self.server} {SMB1_ONLY}"))
                     return
-                self._heard_at = trio.current_time()
-                self.machine.step(ConnectionEvent.HEARD)
+                self._hear(trio.current_time())
                 for outcome in self.exchange.arrive(frame, self.guards, self._heard_at):
-                    match outcome:
-                        case Finished(slot):
-                            _wake(slot)
-                        case Late(slot, reply):
-                            self._undo(slot, reply)
-                        case Broken(view):
-                            self._on_break(view)
+                    if isinstance(outcome, Finished):
+                        _wake(outcome.slot)
+                    elif isinstance(outcome, Late):
+                        self._undo(outcome.slot, outcome.reply)
+                    else:
+                        self._on_break(outcome.view)
                 self._serve_credits()
         except WireError as error:
             self.lose(ConnectionLost(f"{self.server} sent nonsense: {error}"))
@@ -261,15 +260,25 @@ class Connection:
             while True:
                 while self._outbox:
                     frame = self._outbox.popleft()
-                    with trio.move_on_after(self.exchange.timeout_s) as scope:
-                        await send_parts(self._stream, frame)
-                    if scope.cancelled_caught:
+                    if not await self._send(frame):
                         self.lose(ServerSilent(f"{self.server} takes no more data"))
                         return
                 self._outbox_filled = trio.Event()
                 await self._outbox_filled.wait()
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self.lose(ConnectionLost(f"the connection to {self.server} broke: {_why(error)}"))
+
+    async def _send(self, frame: list[Blob]) -> bool:
+        """Send one frame; False if not one byte was taken for the length of the deadline."""
+        with trio.move_on_after(self.exchange.timeout_s) as scope:
+
+            def moved() -> None:
+                # A slow line that takes our bytes is a sign of life: the answer is behind them.
+                self._heard_at = trio.current_time()
+                scope.deadline = self._heard_at + self.exchange.timeout_s
+
+            await send_parts(self._stream, frame, moved)
+        return not scope.cancelled_caught
 
     async def _keep(self) -> None:
         """Watch the clock: an ECHO when it is quiet, the end when it stays quiet."""
@@ -286,20 +295,34 @@ class Connection:
         return [slot for slot in slots if not slot.abandoned and not slot.ask.patient]
 
     def _look_at_the_clock(self, now: float) -> None:
-        expired = self.exchange.expired(now)
-        if any(slot.sent_at >= self._heard_at for slot in expired):
-            # Not one byte since an overdue request went out: this is silence, not slowness.
-            self.lose(
-                ServerSilent(f"{self.server} did not answer in {self.exchange.timeout_s:g} s")
-            )
+        if self._frames.received != self._received:  # part of a frame is a sign of life too
+            self._hear(now)
+        timeout_s = self.exchange.timeout_s
+        overdue = self.exchange.expired(now)
+        if overdue and now - self._heard_at >= timeout_s:
+            self.lose(ServerSilent(f"{self.server} did not answer in {timeout_s:g} s"))
             return
-        for slot in expired:
-            command = slot.ask.command.name
-            slot.error = ServerSilent(f"{self.server} did not answer {command} in time")
-            slot.abandoned = True
-            if slot.async_id:
-                self._queue(self.exchange.cancel(slot))
-            _wake(slot)
+        for slot in overdue:  # it is slow, then, and not silent
+            if now - slot.deadline >= (PATIENCE - 1) * timeout_s:
+                self._give_up(slot)
+        self._break_the_silence(now)
+
+    def _hear(self, now: float) -> None:
+        self._heard_at = now
+        self._received = self._frames.received
+        self.machine.step(ConnectionEvent.HEARD)
+
+    def _give_up(self, slot: Slot) -> None:
+        """Fail one request and leave the others in peace; a late answer is undone."""
+        command = slot.ask.command.name
+        slot.error = ServerSilent(f"{self.server} did not answer {command} in time")
+        slot.abandoned = True
+        if slot.async_id:
+            self._queue(self.exchange.cancel(slot))
+        _wake(slot)
+
+    def _break_the_silence(self, now: float) -> None:
+        """Send an ECHO if something has waited for long and nothing was heard."""
         waiting = self._waiting()
         quiet_since = max(self._heard_at, min((slot.sent_at for slot in waiting), default=now))
         if waiting and now - quiet_since >= self._echo_interval_s:

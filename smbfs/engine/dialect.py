@@ -206,7 +206,8 @@ def choose(policy: Policy, request: NegotiateRequest, view: memoryview) -> Capab
     cipher = _cipher(policy, response, contexts)
     if policy.seal and not cipher:
         why = "it has no cipher in common with us" if dialect >= _30 else "encryption begins at 3.0"
-        raise Refused(f"the server speaks SMB {NAMES[dialect]}, and {why}: it cannot be sealed")
+        said = f"the server speaks SMB {NAMES[dialect]}, and {why}"
+        raise Refused(f"{said}: nothing can be encrypted, which `seal` asks for")
     bits = response.capabilities if dialect >= _21 else 0
     large_mtu = bool(bits & GlobalCapabilities.LARGE_MTU)
     most = TRANSACT if large_mtu else SMALL
@@ -236,7 +237,8 @@ def _check_status(policy: Policy, status: int) -> None:
         return
     if status == Status.NOT_SUPPORTED and lower(policy) is None:
         names = ", ".join(NAMES[dialect] for dialect in policy.dialects)
-        raise Refused(f"the server speaks none of the SMB versions we ask for ({names})")
+        why = "; `seal` needs 3.0 or later" if policy.seal else ""
+        raise Refused(f"the server speaks none of the SMB versions we ask for ({names}){why}")
     raise StatusError(Status(status), Command.NEGOTIATE.name)
 
 

@@ -10,7 +10,7 @@ of the message ([MS-SMB2] 3.2.5.1.3); credits are granted here, where the header
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NewType, TypeVar
 
@@ -78,6 +78,7 @@ class Reply:
     header: Header
     status: Status
     view: memoryview
+    is_proven: bool = False  # it was sealed or signed by the server, and that was checked
 
     def parse(self, cls: type[S]) -> S:
         """Read the body; raises WireError for anything else."""
@@ -252,11 +253,11 @@ class Exchange:
 
     def arrive(
         self, frame: memoryview, guards: dict[SessionId, Guard], now: float
-    ) -> list[Outcome]:
+    ) -> Iterator[Outcome]:
         """Take one frame in: open or verify it, bank its credits, tell what became of whom.
 
-        Raises WireError for nonsense and Tampered for a wrong signature or seal; the connection
-        must end with either.
+        Raises WireError for nonsense and Tampered for a wrong signature or seal, after the outcomes
+        of what came before it in the frame; the connection must end with either.
         """
         opened: Guard | None = None
         if frame[:4] == SEALED:
@@ -267,11 +268,9 @@ class Exchange:
             frame = opened.sealer.open(frame)
         if frame[:4] != PLAIN:
             raise WireError("a frame that is no SMB2 message")
-        return [
-            outcome
-            for message in split_chain(frame)
-            if (outcome := self._arrive_one(message, opened, now)) is not None
-        ]
+        for message in split_chain(frame):
+            if (outcome := self._arrive_one(message, opened, now)) is not None:
+                yield outcome
 
     def _arrive_one(self, view: memoryview, opened: Guard | None, now: float) -> Outcome | None:
         header = parse_header(view)
@@ -294,9 +293,9 @@ class Exchange:
             if not slot.ask.patient:
                 slot.deadline = now + self.timeout_s
             return None
-        _prove(slot, header, status, view, opened)
+        is_proven = _prove(slot, header, status, view, opened)
         del self.outstanding[slot.message_id]
-        reply = Reply(header, status, view)
+        reply = Reply(header, status, view, is_proven)
         if slot.abandoned:
             return Late(slot, reply)
         slot.reply = reply
@@ -338,21 +337,22 @@ def _finish(header: Header, message: list[Blob], signer: Signer | None, *, is_ca
 
 def _prove(
     slot: Slot, header: Header, status: Status, view: memoryview, opened: Guard | None
-) -> None:
-    """Check that an answer comes from the server, as far as the session demands it."""
+) -> bool:
+    """Check that an answer comes from the server as far as the session demands it; tell if so."""
     guard = slot.guard
     if opened is not None:
         if opened is not guard:
             raise Tampered("an answer was sealed with the keys of another session")
-        return
+        return True
     if guard is None or (guard.signer is None and not slot.sealed):
-        return
+        return False
     if status in HINTS and not header.flags & HeaderFlags.SIGNED:
-        return
+        return False
     if slot.sealed:
         raise Tampered(f"a plain answer to an encrypted {slot.ask.command.name}")
     if not is_signed_by(guard, header, view):
         raise Tampered(f"the signature of the answer to {slot.ask.command.name} is wrong")
+    return True
 
 
 def is_signed_by(guard: Guard, header: Header, view: memoryview) -> bool:

@@ -29,6 +29,7 @@ class Frames:
         self, stream: trio.abc.ReceiveStream, limit: int, *, netbios: bool = False
     ) -> None:
         self.limit = limit
+        self.received = 0  # bytes so far: in a slow frame, the only sign of life
         self._stream = stream
         self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
         self._buffer = bytearray()
@@ -69,14 +70,18 @@ class Frames:
             chunk = await self._more(min(len(room), CHUNK))
             room[: len(chunk)] = chunk
             return len(chunk)
-        return await self._socket.recv_into(room) or _closed()
+        size = await self._socket.recv_into(room) or _closed()
+        self.received += size
+        return size
 
     async def _have(self, size: int) -> None:
         while len(self._buffer) < size:
             self._buffer += await self._more(CHUNK)
 
     async def _more(self, most: int) -> bytes | bytearray:
-        return await self._stream.receive_some(most) or _closed()
+        chunk = await self._stream.receive_some(most) or _closed()
+        self.received += len(chunk)
+        return chunk
 
 
 def _closed() -> NoReturn:

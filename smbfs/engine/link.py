@@ -48,6 +48,7 @@ class Target:
 @dataclass(slots=True, eq=False)
 class _Attempt:
     finished: trio.Event = field(default_factory=trio.Event)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     tree: Tree | None = None
     error: SmbError | None = None
     ended_at: float = 0.0
@@ -91,7 +92,7 @@ class Link:
         if (tree := self.live) is not None:
             return tree
         if self.machine.state is LinkState.ENDED:
-            raise ConnectionLost(f"{self.target} is being unmounted")
+            raise self._given_up()
         attempt = self._attempt
         if attempt is None or (attempt.finished.is_set() and not self._is_cooling(attempt)):
             attempt = self._attempt = _Attempt()
@@ -109,15 +110,13 @@ class Link:
         return trio.current_time() - attempt.ended_at < pause
 
     async def _try(self, attempt: _Attempt) -> None:
-        if self.machine.state is LinkState.READY:
-            self._step(LinkEvent.BROKE)
-        self._drop()
-        self._step(LinkEvent.DIAL)
         try:
-            with trio.move_on_after(self.policy.timeout_s) as scope:
+            with attempt.scope:
+                attempt.scope.deadline = trio.current_time() + self.policy.timeout_s
+                self._begin_anew()
                 attempt.tree = self._tree = await self._connect()
-            if scope.cancelled_caught:
-                attempt.error = ConnectionLost(f"{self.target.host} did not answer in time")
+            if attempt.scope.cancelled_caught:
+                attempt.error = self._given_up()
         except SmbError as error:
             attempt.error = error
         except (WireError, OSError) as error:
@@ -132,6 +131,21 @@ class Link:
                 self.generation += 1
                 self._step(LinkEvent.CONNECTED)
             attempt.finished.set()
+
+    def _begin_anew(self) -> None:
+        if self.machine.state is LinkState.ENDED:  # since the attempt was ordered
+            raise self._given_up()
+        if self.machine.state is LinkState.READY:
+            self._step(LinkEvent.BROKE)
+        self._drop()
+        self._step(LinkEvent.DIAL)
+
+    def _given_up(self) -> ConnectionLost:
+        if self.machine.state is LinkState.ENDED:
+            return ConnectionLost(f"{self.target} is being unmounted")
+        return ConnectionLost(
+            f"{self.target.host} did not answer within {self.policy.timeout_s:g} s"
+        )
 
     def _step(self, event: LinkEvent) -> None:
         if self.machine.step(event):
@@ -205,6 +219,8 @@ class Link:
         """Leave the share, log off and hang up; never raises, bounded by two seconds."""
         tree = self.live
         self._step(LinkEvent.END)
+        if self._attempt is not None:
+            self._attempt.scope.cancel()
         with trio.move_on_after(2, shield=True):
             if tree is not None:
                 try:

@@ -176,7 +176,7 @@ def _judge(
 
 def _login_refused(status: Status, server: str) -> Refused:
     sentence = SENTENCES.get(status, f"the login failed ({status.name})")
-    return Refused(f"{server}: {sentence}")
+    return Refused(f"{server} refuses the login: {sentence[:1].lower()}{sentence[1:]}")
 
 
 @dataclass(slots=True)
@@ -229,24 +229,6 @@ class Tree:
     def abandon(self, slot: Slot) -> None:
         """Stop waiting for a slot."""
         self.session.connection.abandon(slot)
-
-    async def ask(self, ask: Ask) -> Reply:
-        """Ask one thing and wait; the status is the caller's to judge."""
-        [slot] = await self.post([ask])
-        return await self.wait(slot)
-
-    async def chain(self, asks: Sequence[Ask]) -> list[Reply]:
-        """Ask a related chain in one frame; the replies in order, statuses unjudged."""
-        slots = await self.post(asks)
-        replies = []
-        try:
-            for slot in slots:
-                replies.append(await self.wait(slot))
-        except BaseException:
-            for slot in slots[len(replies) :]:
-                self.abandon(slot)
-            raise
-        return replies
 
     async def disconnect(self) -> None:
         """Leave the share."""
@@ -311,5 +293,5 @@ async def _validate(tree: Tree, policy: Policy) -> None:
     if reply.status == Status.SUCCESS:
         output = memoryview(reply.parse(IoctlResponse).output)
         check_validation(session.capabilities, ValidateNegotiateInfoResponse.parse(output, 0))
-    elif not is_signed_by(session.guard, reply.header, reply.view):
+    elif not reply.is_proven:
         raise Tampered("the server's word on the negotiation is not signed")

@@ -42,6 +42,8 @@ CONNECTION: dict[tuple[ConnectionState, ConnectionEvent], ConnectionState] = {
     (ConnectionState.SILENT, ConnectionEvent.QUIET): ConnectionState.SILENT,
     (ConnectionState.SILENT, ConnectionEvent.HEARD): ConnectionState.READY,
     (ConnectionState.SILENT, ConnectionEvent.BROKE): ConnectionState.LOST,
+    # It answered and hung up before we had read the answer.
+    (ConnectionState.LOST, ConnectionEvent.NEGOTIATED): ConnectionState.LOST,
     (ConnectionState.LOST, ConnectionEvent.HEARD): ConnectionState.LOST,
     (ConnectionState.LOST, ConnectionEvent.QUIET): ConnectionState.LOST,
     (ConnectionState.LOST, ConnectionEvent.BROKE): ConnectionState.LOST,

@@ -133,8 +133,10 @@ def interleaved(addresses: Sequence[Address]) -> list[Address]:
     return [address for address in turns if address is not None]
 
 
-async def send_parts(stream: trio.abc.SendStream, parts: Sequence[Blob]) -> None:
-    """Send the parts of one or more frames without joining them.
+async def send_parts(
+    stream: trio.abc.SendStream, parts: Sequence[Blob], moved: Callable[[], None]
+) -> None:
+    """Send the parts of one or more frames without joining them; ``moved`` hears of progress.
 
     One task only.  Cancelled in the middle it leaves half a frame behind, and the stream is of
     no use any more.  Raises what the stream raises, OSError included.
@@ -146,6 +148,7 @@ async def send_parts(stream: trio.abc.SendStream, parts: Sequence[Blob]) -> None
     first = 0
     while first < len(views):
         sent = await stream.socket.sendmsg(views[first : first + PARTS_LIMIT])
+        moved()
         while first < len(views) and sent >= len(views[first]):
             sent -= len(views[first])
             first += 1

@@ -75,7 +75,11 @@ class PresentationOptions:
     dir_mode: int = MODE
     ids: str = "accept"
     names: NameMap = NameMap.SFM
+    dynperm: bool = False
     symlink: str = "default"
+    symlink_root: str = ""
+    reparse: str = "default"
+    no_delete: bool = False
     user_xattrs: bool = True
     block_size: int = MIB
 

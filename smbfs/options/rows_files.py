@@ -13,7 +13,6 @@ SUPPORT, BETTER, ACCEPT = Action.SUPPORT, Action.BETTER, Action.ACCEPT
 IGNORE = Action.IGNORE
 A_MODE = "`{name}=` is a mode, not a mask; its name today is `{now}=`."
 NO_ACL = "mode and owner are those of `file_mode=`, `dir_mode=`, `uid=` and `gid=`; remove it"
-HELD = "chmod and chown succeed, and stat tells what the server holds, as with `ids=accept`"
 NO_POSIX = "the mount uses plain SMB; remove it"
 LINKS = "use `symlink=default`, `native`, `mfsymlinks`, `nfs` or `wsl`"
 AS_ALLOWED = "fifos, sockets and devices are made as the server allows; remove it"
@@ -50,8 +49,8 @@ OWNERS = (
     ),
     flag("perm default_permissions", SUPPORT, "kernel.default_permissions"),
     flag("noperm", SUPPORT, "kernel.default_permissions", False),
-    flag("dynperm", BETTER, note=HELD),
-    flag("nodynperm", BETTER),
+    flag("dynperm", BETTER, "presentation.dynperm"),
+    flag("nodynperm", BETTER, "presentation.dynperm", False),
     flag("setuids", SUPPORT, later=hints("new files belong to the user of the session")),
     flag("nosetuids", SUPPORT),
     flag("cifsacl", SUPPORT, later=fails(NO_ACL)),
@@ -96,20 +95,20 @@ NAMES = (
         "symlinkroot",
         SUPPORT,
         values.absolute,
-        later=fails("a link to `C:\\...` is shown as it stands; remove it"),
+        "presentation.symlink_root",
     ),
     option(
         "reparse",
         SUPPORT,
         values.choice("default", "none", "nfs", "wsl"),
-        later=fails(AS_ALLOWED, "none", "nfs", "wsl"),
+        "presentation.reparse",
     ),
     flag("nativesocket", ACCEPT, note=SOCKETS),
     flag("nonativesocket", ACCEPT, note=SOCKETS),
     flag("serverino", BETTER),
     flag("noserverino", BETTER, note=NUMBERS),
     flag("nosparse", SUPPORT),  # nothing is marked sparse
-    flag("nodelete", SUPPORT, later=fails("files can be deleted; mount with `ro`, or remove it")),
+    flag("nodelete", SUPPORT, "presentation.no_delete"),
 )
 CACHING = (
     option(

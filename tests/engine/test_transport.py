@@ -27,6 +27,10 @@ def of(*addresses: Address) -> transport.Addresses:
     return found
 
 
+def ignored() -> None:
+    """Hear of progress and do nothing."""
+
+
 @pytest.fixture
 async def network(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Network]:
     network = Network(monkeypatch)
@@ -182,7 +186,7 @@ async def test_a_real_connection() -> None:
     assert server.socket.getpeername()[0] == "127.0.0.2"
     assert found.stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert found.stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    await send_parts(found.stream, [b"a", b"", memoryview(b"bc")])
+    await send_parts(found.stream, [b"a", b"", memoryview(b"bc")], ignored)
     assert await server.receive_some(10) == b"abc"
     for stream in (found.stream, server, listener):
         await stream.aclose()
@@ -347,7 +351,7 @@ async def test_nobody_on_either_port(network: Network, autojump_clock: MockClock
 
 async def test_parts_on_any_stream() -> None:
     send, receive = memory_stream_one_way_pair()
-    await send_parts(send, [b"ab", memoryview(b"cd"), b""])
+    await send_parts(send, [b"ab", memoryview(b"cd"), b""], ignored)
     assert await receive.receive_some() == b"abcd"
 
 
@@ -355,15 +359,16 @@ async def test_parts_longer_and_more_than_the_kernel_takes() -> None:
     ours, theirs = pair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     parts = [bytes([n % 251]) * (n % 97) for n in range(3000)] + [b"long" * 9000, b"end"]
-    got = bytearray()
+    got, moves = bytearray(), [0]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(send_parts, ours, parts)
+        nursery.start_soon(send_parts, ours, parts, lambda: moves.append(1))
         while len(got) < sum(map(len, parts)):
             got += await theirs.receive_some(5000)
     assert bytes(got) == b"".join(parts)
-    await send_parts(ours, [])
-    await send_parts(ours, [b""])
+    assert len(moves) > 3, "each time the kernel took some"
+    await send_parts(ours, [], ignored)
+    await send_parts(ours, [b""], ignored)
     await theirs.aclose()
     with pytest.raises(OSError, match="Broken pipe"):
-        await send_parts(ours, [b"x"])
+        await send_parts(ours, [b"x"], ignored)
     await ours.aclose()

@@ -44,10 +44,10 @@ support: user_xattr nouser_xattr suid nosuid dev nodev exec noexec
 
 support: iocharset=utf8 nocase ignorecase mapposix nomapposix mapchars nomapchars
 ignore: unicode nounicode
-support: !posix !unix !linux noposix nounix nolinux !sfu nosfu mfsymlinks !symlinkroot=/c
+support: !posix !unix !linux noposix nounix nolinux !sfu nosfu mfsymlinks symlinkroot=/c
 accept: posixpaths noposixpaths nativesocket nonativesocket
 better: symlink=native serverino noserverino
-support: reparse=default nosparse !nodelete
+support: reparse=default nosparse nodelete
 
 support: cache=strict actimeo=30 noac closetimeo=5
 accept: direct directio forcedirectio strictcache
