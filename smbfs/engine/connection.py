@@ -246,7 +246,7 @@ class Connection:
                         self._on_break(outcome.view)
                 self._serve_credits()
         except WireError as error:
-            self.lose(ConnectionLost(f"{self.server} sent nonsense: {error}"))
+            self.lose(ConnectionLost(f"{self.server} {self._what_it_said(error)}"))
         except Tampered as error:
             log.error("%s: %s; the connection is closed", self.server, error)
             self.lose(error)
@@ -254,6 +254,11 @@ class Connection:
             self.lose(error)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self.lose(ConnectionLost(f"the connection to {self.server} broke: {_why(error)}"))
+
+    def _what_it_said(self, error: WireError) -> str:
+        if self.machine.state is ConnectionState.NEGOTIATING:
+            return "answers, but not in SMB; check the name and the port"
+        return f"sent nonsense: {error}"
 
     async def _write(self) -> None:
         try:
@@ -355,6 +360,7 @@ def _why(error: BaseException) -> str:
 
 def lost_again(error: SmbError) -> SmbError:
     """One more exception of the same kind: each waiter needs a traceback of its own."""
-    again = type(error)(*error.args)
+    again = type(error).__new__(type(error), *error.args)  # its own __init__ may want other things
+    again.__dict__.update(error.__dict__)
     again.__cause__ = error
     return again

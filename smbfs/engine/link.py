@@ -135,8 +135,7 @@ class Link:
     def _begin_anew(self) -> None:
         if self.machine.state is LinkState.ENDED:  # since the attempt was ordered
             raise self._given_up()
-        if self.machine.state is LinkState.READY:
-            self._step(LinkEvent.BROKE)
+        self._note_loss()
         self._drop()
         self._step(LinkEvent.DIAL)
 
@@ -210,9 +209,15 @@ class Link:
 
     async def _run(self, connection: Connection) -> None:
         await connection.run()
-        if self._tree is not None and self._tree.session.connection is connection:
-            if self.machine.state is LinkState.READY:
-                log.warning("%s: connection lost: %s", self.target, connection.error)
+        if self._connection is connection:
+            self._note_loss()
+
+    def _note_loss(self) -> None:
+        """Say that a connection that was good is lost; whoever finds out first does it."""
+        if self.machine.state is LinkState.READY and self._tree is not None:
+            session = self._tree.session
+            reason = session.gone or session.connection.error
+            log.warning("%s: connection lost: %s", self.target, reason)
             self._step(LinkEvent.BROKE)
 
     async def close(self) -> None:

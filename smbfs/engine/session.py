@@ -9,8 +9,8 @@ derived from the very exchange it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import trio
 
@@ -190,7 +190,6 @@ class Tree:
     capabilities: int
     maximal_access: int
     seal: bool
-    on_gone: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def is_alive(self) -> bool:

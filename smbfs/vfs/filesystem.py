@@ -50,7 +50,8 @@ class Filesystem:
         nursery: trio.Nursery,
     ) -> None:
         self.volume = Volume(share, presentation, Inodes(presentation.names))
-        self.content = Content(share, self.volume.inodes, policy, nursery)
+        inodes, steady = self.volume.inodes, self.volume.steady
+        self.content = Content(share, inodes, policy, nursery, steady)
         self._directories = count(1)
 
     async def start(self) -> None:
@@ -198,6 +199,10 @@ class Filesystem:
         """
         return await listing.of(self.volume, fh).items(after)
 
+    def dots(self, fh: FileHandle) -> list[DirectoryItem]:
+        """Tell the entries ``.`` and ``..`` of an open directory; they count as no lookup."""
+        return listing.of(self.volume, fh).dots()
+
     def listed(self, node: Node) -> None:
         """Note that the kernel took an entry of a listing: it holds the node once more."""
         self.volume.inodes.looked_up(self._inode(node))
@@ -213,7 +218,10 @@ class Filesystem:
 
     async def open(self, request: Request, node: Node, flags: int) -> Opened:
         """Open a file, with the flags of open(2)."""
-        return await self.content.open(self._inode(node), flags)
+        inode = self._inode(node)
+        return await namespace.still_there(
+            self.volume, inode, lambda: self.content.open(inode, flags)
+        )
 
     async def create(
         self, request: Request, parent: Node, name: bytes, mode: int, flags: int

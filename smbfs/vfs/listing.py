@@ -161,6 +161,15 @@ class Listing:
             return MISS
         return self._left(number) or MISS
 
+    def dots(self) -> list[DirectoryItem]:
+        """The directory itself and the one above, with the cookies kept for them."""
+        above = next((parent for parent, _ in self.inode.places), self.inode)
+        named = ((b".", self.inode), (b"..", above))
+        return [
+            DirectoryItem(name, self.volume.attributes(inode), cookie)
+            for cookie, (name, inode) in enumerate(named, 1)
+        ]
+
     async def items(self, after: int) -> list[DirectoryItem]:
         """The entries behind a cookie; none at the end."""
         async with self.lock:

@@ -20,7 +20,7 @@ from smbfs.engine.link import Link, Target
 from smbfs.engine.share import Share
 from smbfs.engine.transport import connect
 from smbfs.wire.constants import Cipher, SigningAlgorithm
-from tests.fake import FakeServer, Nature, Volume, fake_share
+from tests.fake import FakeServer, Volume, fake_link
 from tests.samba import Samba
 
 
@@ -101,6 +101,7 @@ class Bench:
 
     share: Share
     place: Place
+    link: Link
     fake: FakeServer | None = None
 
 
@@ -116,11 +117,10 @@ class Served:
         """Connect to an empty share in this manner."""
         if self.samba is None:
             volume = Volume(reparse=False)  # as Samba without symbolic links of its own
-            async with fake_share(nursery, share=volume, policy=manner.policy, nature=Nature()) as (
-                share,
-                server,
-            ):
-                yield Bench(share, volume, server)
+            async with fake_link(nursery, share=volume, policy=manner.policy) as (link, server):
+                share = Share(link)
+                await share.connect()
+                yield Bench(share, volume, link, server)
                 assert not server.open_handles
             return
         with self._emptied(self.samba) as path:
@@ -128,7 +128,7 @@ class Served:
             share = Share(link)
             await share.connect()
             try:
-                yield Bench(share, Disk(path))
+                yield Bench(share, Disk(path), link)
             finally:
                 await link.close()
 

@@ -13,7 +13,7 @@ from smbfs.crypto import HmacSigner
 from smbfs.engine.connection import NO_TREE, Connection, lost_again
 from smbfs.engine.exchange import Ask, Guard, Reply, Slot
 from smbfs.engine.states import ConnectionState
-from smbfs.errors import ConnectionLost, Refused, ServerSilent, SmbError, Tampered
+from smbfs.errors import ConnectionLost, Refused, ServerSilent, SmbError, StatusError, Tampered
 from smbfs.wire.constants import Oplock
 from smbfs.wire.header import BREAK_MESSAGE_ID, Command, HeaderFlags
 from smbfs.wire.messages import EchoRequest, EchoResponse, OplockBreakNotification
@@ -287,6 +287,12 @@ async def test_smb1_in_answer_to_the_first_word(nursery: trio.Nursery) -> None:
         await one.connection.wait(slot)
 
 
+async def test_another_protocol_altogether(nursery: trio.Nursery) -> None:
+    one = talk(nursery, negotiated=False)
+    await one.peer.stream.send_all(b"SSH-2.0-OpenSSH_9.2\r\n")
+    await ended(one, ConnectionLost, "peer answers, but not in SMB")
+
+
 async def test_hanging_up_with_the_answer(nursery: trio.Nursery) -> None:
     """Who reads the answer finds the connection lost already."""
     one = talk(nursery, negotiated=False)
@@ -299,11 +305,21 @@ async def test_hanging_up_with_the_answer(nursery: trio.Nursery) -> None:
     await ended(one, ConnectionLost, "closed")
 
 
-@pytest.mark.parametrize("kind", [ConnectionLost, ServerSilent, Refused, Tampered])
-def test_an_error_told_again_is_another_one_of_its_kind(kind: type[SmbError]) -> None:
-    first = kind("why")
+@pytest.mark.parametrize(
+    "first",
+    [
+        ConnectionLost("why"),
+        ServerSilent("why"),
+        Refused("why"),
+        Tampered("why"),
+        StatusError(Status.ACCESS_DENIED, "IOCTL", "path"),
+    ],
+)
+def test_an_error_told_again_is_another_one_of_its_kind(first: SmbError) -> None:
     again = lost_again(first)
     assert again is not first
-    assert type(again) is kind
-    assert again.args == first.args
+    assert type(again) is type(first)
+    assert str(again) == str(first)
+    assert vars(again) == vars(first)
+    assert again.errno == first.errno
     assert again.__cause__ is first

@@ -231,6 +231,8 @@ def set_up(
             raise Fail(Status.LOGON_FAILURE) from None
         session.flags, session.is_valid = SessionFlags.GUEST, True
         return Status.SUCCESS, SessionSetupResponse(session_flags=session.flags)
+    except ValueError:
+        raise Fail(Status.INVALID_PARAMETER) from None
     if not session.acceptor.complete:
         return Status.MORE_PROCESSING_REQUIRED, SessionSetupResponse(security_buffer=answer or b"")
     _keys(nature, greeting, session)

@@ -8,7 +8,7 @@ that set a session up pass unharmed.  ``after`` lets so many pass first, ``times
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from smbfs.wire.directory import directory_entries, pack_entries
@@ -257,14 +257,18 @@ class LyingNames(BadDay):
     def change(self, answer: Answer) -> None:
         if answer.status != Status.SUCCESS or not self.strikes(answer.command):
             return
-        cls = ENTRIES[answer.request.parse(QueryDirectoryRequest).file_information_class]
+        body = answer.request.parse(QueryDirectoryRequest)
+        cls = ENTRIES[body.file_information_class]
         page = QueryDirectoryResponse.parse(_whole(answer)).output_buffer
         entries = list(directory_entries(memoryview(page), cls))
+        packed = bytes(page)
         for name in self.names:
-            [lie] = directory_entries(memoryview(bytes(entries[0])), cls)
+            [lie] = directory_entries(memoryview(pack_entries(entries[:1])), cls)
             lie.file_name = utf16(name)
             entries.append(lie)
-        answer.body = bytes(QueryDirectoryResponse(output_buffer=pack_entries(entries)))
+            if len(longer := pack_entries(entries)) <= body.output_buffer_length:
+                packed = longer
+        answer.body = bytes(QueryDirectoryResponse(output_buffer=packed))
 
 
 @dataclass(kw_only=True)
@@ -295,6 +299,17 @@ class LongReads(BadDay):
 
 def _whole(answer: Answer) -> memoryview:
     return memoryview(bytes(64) + answer.body)
+
+
+@dataclass(kw_only=True)
+class Changes(BadDay):
+    """Somebody on the way, or a bug: an answer is changed before it is signed."""
+
+    how: Callable[[Answer], None]
+
+    def change(self, answer: Answer) -> None:
+        if self.strikes(answer.command):
+            self.how(answer)
 
 
 # Chains and sessions

@@ -25,7 +25,7 @@ from tests.fake.tree import Fail, Open, Volume
 if TYPE_CHECKING:
     from tests.fake.server import FakeServer
 
-SEALED = b"\xfdSMB"
+SEALED, SMB1 = b"\xfdSMB", b"\xffSMB"
 NO_SESSION = {Command.NEGOTIATE, Command.SESSION_SETUP, Command.ECHO, Command.OPLOCK_BREAK}
 NO_TREE = NO_SESSION | {Command.LOGOFF, Command.TREE_CONNECT}
 ALLOWED_EXPIRED = {Command.LOGOFF, Command.CLOSE, Command.LOCK, Command.SESSION_SETUP}
@@ -101,6 +101,9 @@ class Wire:
     # One frame
 
     def _take(self, frame: memoryview) -> None:
+        if frame[:4] == SMB1:
+            self.hang_up()  # as Samba does that has it switched off
+            return
         sealer_session: Session | None = None
         if frame[:4] == SEALED:
             session_id = TransformHeader.parse(frame, 0).session_id

@@ -317,3 +317,17 @@ async def test_a_mount_that_ends_with_an_open_directory() -> None:
         fill(m, 100)
         m.list_in_pages(500)
         await reader(m)
+
+
+async def test_a_directory_and_the_one_above_it_can_be_listed_too() -> None:
+    async with mounted() as m:
+        m.share.mkdir("b")
+        below = (await m.fs.lookup(WHO, ROOT, b"b")).attributes
+        assert below is not None
+        for node, nodes in ((ROOT, [ROOT, ROOT]), (below.node, [below.node, ROOT])):
+            opened = await m.fs.opendir(WHO, node)
+            dots = m.fs.dots(opened.fh)
+            assert names_of(dots) == [b".", b".."]
+            assert [item.next_id for item in dots] == [1, 2]
+            assert [item.attributes.node for item in dots] == nodes
+            await m.fs.releasedir(WHO, opened.fh)
