@@ -2,20 +2,24 @@
 
 Pure: it is told what was read and says what to fetch; it never fetches.  An extent is believed
 for a stated time and given up once it was handed out to its end, for the kernel keeps the pages
-itself.  Easily broken: whoever writes must call `drop`, which also turns pieces already under way
-stale, or an old answer would come back after a new write.
+itself.
+
+Easily broken: whoever writes calls `drop`, when he takes the bytes *and* when the server has them,
+for an answer under way at either moment may be older than the write; and a short answer is the
+end of the file only if nothing was written behind it meanwhile (`Piece.may_be_last`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from smbfs.cache.budget import Budget
+from smbfs.cache.streams import START_BYTES, Stream, Streams
 
-START_BYTES = 256 * 1024  # the first window of a stream
-SLACK_BYTES = 2 * 1024 * 1024  # kernel reads arrive this much out of order and are one stream
-MOST_STREAMS = 2
+Span = tuple[int, int]  # from, to
+MOST_HOLES = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +28,9 @@ class Piece:
 
     offset: int
     size: int
-    is_stale: bool = False
+    may_be_last: bool = True  # a short answer would be believed
+    is_stale: bool = False  # whatever comes is too old
+    holes: list[Span] = field(default_factory=list)  # written since it was asked for
     error: Exception | None = None
     done: object = None
 
@@ -33,13 +39,34 @@ class Piece:
         """The first byte after it."""
         return self.offset + self.size
 
+    def pierce(self, start: int, end: int) -> None:
+        """Distrust a range of it."""
+        if end > self.offset:
+            self.may_be_last = False
+        start, end = max(start, self.offset), min(end, self.end)
+        if start >= end:
+            return
+        near = [hole for hole in self.holes if hole[0] <= end and start <= hole[1]]
+        whole = min([start, *(low for low, _ in near)]), max([end, *(high for _, high in near)])
+        self.holes = [hole for hole in self.holes if hole not in near] + [whole]
+        self.is_stale = self.is_stale or len(self.holes) > MOST_HOLES
+
 
 @dataclass(slots=True)
+class _Buffer:
+    """Memory that some extents share; it is free when the last of them is gone."""
+
+    size: int
+    users: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class _Extent:
     offset: int
     data: memoryview
-    fetched_at: float
+    stored_at: float
     is_last: bool  # the server had no more when this was read
+    buffer: _Buffer
     taken: int = 0  # bytes handed out, in whatever order they were asked for
 
     @property
@@ -47,60 +74,75 @@ class _Extent:
         return self.offset + len(self.data)
 
 
-@dataclass(slots=True)
-class _Stream:
-    next: int  # where the reader is expected
-    ahead: int  # asked for up to here
-    window: int = START_BYTES
+def without(spans: list[Span], start: int, end: int) -> list[Span]:
+    """Spans less what lies in a range."""
+    return [
+        part
+        for low, high in spans
+        for part in ((low, min(high, start)), (max(low, end), high))
+        if part[0] < part[1]
+    ]
 
 
-@dataclass(slots=True)
 class Pages:
     """The read-ahead of one file."""
 
-    budget: Budget
-    piece_bytes: int
-    window_bytes: int  # the largest window of one stream
-    believe_s: float
-    _starts: list[int] = field(default_factory=list)
-    _extents: list[_Extent] = field(default_factory=list)
-    _streams: list[_Stream] = field(default_factory=list)
-    coming: list[Piece] = field(default_factory=list)
+    def __init__(
+        self, budget: Budget, piece_bytes: int, window_bytes: int, believe_s: float
+    ) -> None:
+        self.budget = budget
+        self.piece_bytes = piece_bytes
+        self.believe_s = believe_s
+        self.streams = Streams(window_bytes)
+        self.coming: list[Piece] = []
+        self.held_bytes = 0
+        self._extents: list[_Extent] = []  # by offset, none overlaps another
 
-    def lookup(self, offset: int, size: int, now: float) -> list[memoryview] | None:
-        """The bytes of a range, short only where the file ends, or None if some are missing."""
+    # Handing out
+
+    def lookup(self, offset: int, size: int, since: float) -> list[memoryview] | None:
+        """The bytes of a range, short only where the file ends, or None if some are missing.
+
+        ``since`` is when the read began: what came later is never too old for it.
+        """
         found: list[memoryview] = []
         used: list[tuple[_Extent, int]] = []
         at, end = offset, offset + size
         while at < end:
             extent = self._at(at)
-            if extent is None or now - extent.fetched_at > self.believe_s:
+            if extent is None or since - extent.stored_at > self.believe_s:
                 return None
-            view = extent.data[at - extent.offset : end - extent.offset]
-            if view:  # nothing of it is left right at the end of the file
-                found.append(view)
-                used.append((extent, len(view)))
-            at += len(view)
-            if extent.is_last and at == extent.end:
+            if extent.end <= at:
                 break
-        for extent, size in used:
-            extent.taken += size
+            view = extent.data[at - extent.offset : end - extent.offset]
+            found.append(view)
+            used.append((extent, len(view)))
+            at += len(view)
+        for extent, count in used:
+            extent.taken += count
             if extent.taken >= len(extent.data):
                 self._remove(extent)
         return found
 
     def _at(self, offset: int) -> _Extent | None:
-        index = bisect_right(self._starts, offset) - 1
-        if index < 0:
+        """The extent that holds a place, or after which the file ends before it."""
+        index = self._index(offset)
+        if not index:
             return None
-        extent = self._extents[index]
-        is_inside = offset < extent.end or (extent.is_last and offset == extent.end)
-        return extent if is_inside else None
+        extent = self._extents[index - 1]
+        return extent if offset < extent.end or extent.is_last else None
 
-    def _remove(self, extent: _Extent) -> None:
-        index = self._extents.index(extent)
-        del self._extents[index], self._starts[index]
-        self.budget.give(len(extent.data))
+    @property
+    def _last(self) -> _Extent | None:
+        """What the file ends with, if that is here; nothing lies behind it."""
+        last = self._extents[-1] if self._extents else None
+        return last if last is not None and last.is_last else None
+
+    def _index(self, offset: int) -> int:
+        """How many extents begin before a place or right there."""
+        return bisect_right(self._extents, offset, key=_offset_of)
+
+    # Planning
 
     def plan(self, offset: int, size: int, file_size: int, now: float) -> list[Piece]:
         """Note a read and answer the pieces to fetch now: what is missing, then what is ahead.
@@ -108,73 +150,62 @@ class Pages:
         ``file_size`` is what the file is believed to be long: nothing is read ahead beyond it.
         The pieces are `coming` from now on; each must be stored or failed.
         """
-        self.expire(now)  # or what is too old to hand out would count as here
-        stream, is_known = self._stream_of(offset)
+        is_late = self.expire(now) > 0  # or what is too old to hand out would count as here
         end = offset + size
-        if is_known and stream.next <= offset <= stream.ahead:
-            stream.window = min(stream.window * 2, self.window_bytes)  # the reader had to wait
-        stream.next = max(stream.next, end)
         pieces = self._missing(offset, end)
-        if is_known or offset == 0:
-            start = max(stream.ahead, end)
-            room = self.budget.room_bytes - sum(piece.size for piece in pieces)
-            until = min(end + stream.window, file_size, start + max(0, room))
-            pieces += self._missing(start, until)
-            stream.ahead = max(stream.ahead, until, end)
-        else:
-            stream.ahead = end
-        for piece in pieces:
-            self.budget.take(piece.size)
+        stream = self.streams.missed(offset, end, is_late=is_late)
+        self._take(sum(piece.size for piece in pieces))
         self.coming += pieces
-        return pieces
+        return pieces + (self._ahead(stream, stream.front, file_size) if stream else [])
 
     def ahead(self, offset: int, size: int, file_size: int) -> list[Piece]:
         """Note a read that was answered from here, and answer what to fetch to stay ahead."""
-        for stream in self._streams:
-            if stream.next - SLACK_BYTES <= offset <= stream.next:
-                break
-        else:
+        stream = self.streams.hit(offset, offset + size)
+        if stream is None:
             return []
-        stream.next = max(stream.next, offset + size)
-        start = stream.ahead
-        until = min(stream.next + stream.window, file_size, start + self.budget.room_bytes)
-        if until - start < self.piece_bytes and until < file_size:
-            return []  # wait until a whole piece is worth asking for
+        until = min(stream.front + stream.window, file_size)
+        if until - stream.ahead < min(self.piece_bytes, stream.window // 2) and until < file_size:
+            return []  # wait until it is worth asking
+        return self._ahead(stream, max(stream.ahead, stream.front), file_size)
+
+    def _ahead(self, stream: Stream, start: int, file_size: int) -> list[Piece]:
+        """Fetch what a stream wants from a place on, as far as there is room."""
+        window = min(stream.window, max(START_BYTES, self.budget.share_bytes))
+        until = min(stream.front + window, file_size, start + self.budget.room_bytes)
+        if self._last is not None:
+            until = min(until, self._last.end)
         pieces = self._missing(start, until)
         stream.ahead = max(start, until)
-        for piece in pieces:
-            self.budget.take(piece.size)
+        self._take(sum(piece.size for piece in pieces))
         self.coming += pieces
         return pieces
-
-    def _stream_of(self, offset: int) -> tuple[_Stream, bool]:
-        for stream in self._streams:
-            if stream.next - SLACK_BYTES <= offset <= max(stream.next, stream.ahead) + SLACK_BYTES:
-                self._streams.remove(stream)
-                self._streams.insert(0, stream)
-                return stream, True
-        stream = _Stream(offset, offset)
-        self._streams.insert(0, stream)
-        del self._streams[MOST_STREAMS:]
-        return stream, False
 
     def _missing(self, start: int, end: int) -> list[Piece]:
         """The parts of a range that are neither here nor coming, cut into pieces."""
         holes = [(start, end)] if start < end else []
-        here = [(extent.offset, extent.end) for extent in self._extents]
-        under_way = [(piece.offset, piece.end) for piece in self.coming if not piece.is_stale]
-        for first, last in here + under_way:
-            holes = [
-                part
-                for low, high in holes
-                for part in ((low, min(high, first)), (max(low, last), high))
-                if part[0] < part[1]
-            ]
+        for first, last in self._covered(start, end):
+            holes = without(holes, first, last)
         return [
             Piece(at, min(self.piece_bytes, high - at))
             for low, high in sorted(holes)
             for at in range(low, high, self.piece_bytes)
         ]
+
+    def _covered(self, start: int, end: int) -> Iterator[Span]:
+        for extent in self._between(start, end):
+            yield extent.offset, extent.end
+        for piece in self.covering(start, end - start):
+            yield from _solid(piece, piece.end)
+
+    def _between(self, start: int, end: float) -> list[_Extent]:
+        """The extents that share a byte with a range, or lie in it without any."""
+        low = self._index(start)
+        if low and self._extents[low - 1].end >= start:
+            low -= 1
+        high = low
+        while high < len(self._extents) and self._extents[high].offset < end:
+            high += 1
+        return self._extents[low:high]
 
     def covering(self, offset: int, size: int) -> list[Piece]:
         """The pieces under way that a reader of this range has to wait for."""
@@ -185,16 +216,28 @@ class Pages:
             if piece.offset < end and offset < piece.end and not piece.is_stale
         ]
 
-    def store(self, piece: Piece, data: memoryview, now: float) -> None:
-        """Keep what came for a piece; shorter than asked means that the file ends there."""
+    # What came
+
+    def store(self, piece: Piece, data: memoryview, now: float, *, may_be_last: bool) -> None:
+        """Keep what came for a piece; shorter than asked, it may be the end of the file."""
         self._forget(piece)
         if piece.is_stale:
             return
-        index = bisect_right(self._starts, piece.offset)
-        extent = _Extent(piece.offset, data, now, len(data) < piece.size)
-        self._starts.insert(index, piece.offset)
-        self._extents.insert(index, extent)
-        self.budget.take(len(data))
+        end = piece.offset + len(data)
+        is_last = len(data) < piece.size and piece.may_be_last and may_be_last
+        for extent in self._between(piece.offset, float("inf") if is_last else end):
+            if extent.offset >= piece.offset or extent.end > piece.offset:
+                self._remove(extent)
+        before = self._last
+        if before is not None and before.end <= piece.offset:
+            if not data:
+                return  # that the file ends before is known
+            self._no_end(before)
+        buffer = _Buffer(len(data))
+        spans = [(end, end)] if is_last and not data else _solid(piece, end)
+        for start, stop in spans:
+            view = data[start - piece.offset : stop - piece.offset]
+            self._insert(_Extent(start, view, now, is_last, buffer))
 
     def fail(self, piece: Piece, error: Exception) -> None:
         """Give a piece up; those who wait for it are told why."""
@@ -203,24 +246,92 @@ class Pages:
 
     def _forget(self, piece: Piece) -> None:
         self.coming.remove(piece)
-        self.budget.give(piece.size)
+        self._give(piece.size)
+
+    def _insert(self, extent: _Extent) -> None:
+        if not extent.buffer.users:
+            self._take(extent.buffer.size)
+        extent.buffer.users += 1
+        self._extents.insert(self._index(extent.offset), extent)
+
+    def _remove(self, extent: _Extent) -> None:
+        del self._extents[self._index(extent.offset) - 1]
+        extent.buffer.users -= 1
+        if not extent.buffer.users:
+            self._give(extent.buffer.size)
+
+    # Giving up
 
     def drop(self, offset: int = 0, size: int | None = None) -> None:
         """Forget a range, or everything, and distrust what is under way for it."""
-        end = float("inf") if size is None else offset + size
-        for extent in list(self._extents):
-            # The end of the file counts as touched: a write anywhere behind it moves it.
-            reach = float("inf") if extent.is_last else extent.end
-            if extent.offset < end and offset < reach:
-                self._remove(extent)
-        for piece in self.coming:
-            if piece.offset < end and offset < piece.end:
-                piece.is_stale = True
         if size is None:
-            self._streams.clear()
+            self.shed()
+            for piece in self.coming:
+                piece.is_stale = True
+            return
+        end = offset + size
+        if self._last is not None and end > self._last.end:
+            self._no_end(self._last)
+        for extent in self._between(offset, end):
+            if extent.offset < end and offset < extent.end:
+                self._cut(extent, offset, end)
+        for piece in self.coming:
+            piece.pierce(offset, end)
 
-    def expire(self, now: float) -> None:
-        """Forget what is too old to be believed, to give the memory back."""
+    def _no_end(self, extent: _Extent) -> None:
+        """Note that the file does not end with an extent any more."""
+        extent.is_last = False
+        if not extent.data:
+            self._remove(extent)
+
+    def _cut(self, extent: _Extent, start: int, end: int) -> None:
+        """Take a range out of an extent."""
+        extent.buffer.users += 1  # while its parts change places
+        self._remove(extent)
+        for low, high in without([(extent.offset, extent.end)], start, end):
+            view = extent.data[low - extent.offset : high - extent.offset]
+            is_last = extent.is_last and high == extent.end
+            self._insert(_Extent(low, view, extent.stored_at, is_last, extent.buffer))
+        extent.buffer.users -= 1
+        if not extent.buffer.users:
+            self._give(extent.buffer.size)
+
+    def shed(self) -> None:
+        """Forget everything that is here, to give the memory back."""
         for extent in list(self._extents):
-            if now - extent.fetched_at > self.believe_s:
+            self._remove(extent)
+
+    def expire(self, now: float) -> int:
+        """Forget what is too old to be believed; tell how many bytes nobody had asked for."""
+        unread = 0
+        for extent in list(self._extents):
+            if now - extent.stored_at > self.believe_s:
+                unread += max(0, len(extent.data) - extent.taken)
                 self._remove(extent)
+        return unread
+
+    # Room
+
+    def _take(self, size: int) -> None:
+        if size and not self.held_bytes:
+            self.budget.holders += 1
+        self.held_bytes += size
+        self.budget.take(size)
+
+    def _give(self, size: int) -> None:
+        self.held_bytes -= size
+        self.budget.give(size)
+        if size and not self.held_bytes:
+            self.budget.holders -= 1
+
+
+def _offset_of(extent: _Extent) -> int:
+    return extent.offset
+
+
+def _solid(piece: Piece, end: int) -> list[Span]:
+    """What of a piece, up to a place, was not written since it was asked for."""
+    spans = [(piece.offset, end)] if piece.offset < end else []
+    for start, stop in piece.holes:
+        spans = without(spans, start, stop)
+    return spans

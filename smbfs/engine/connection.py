@@ -1,6 +1,7 @@
 """The trio shell round an `Exchange`: a reader, a writer, a keeper; nobody else has the socket.
 
-Callers post asks and wait for slots.  Between taking credits and queueing the frame there is no
+Callers post asks and wait for slots; while the writer is idle a frame goes out as it is posted
+(`_queue`).  Between taking credits and queueing the frame there is no
 ``await``: ids go out in the order they were allocated, and a frame that was queued is sent whole
 whatever becomes of its caller.  Who stops waiting leaves the slot behind; a late answer still
 banks its credits and is undone by the ask's ``on_late``.
@@ -28,7 +29,7 @@ from smbfs.engine.exchange import (
 )
 from smbfs.engine.frames import Frames
 from smbfs.engine.states import CONNECTION, ConnectionEvent, ConnectionState, Machine
-from smbfs.engine.transport import send_parts
+from smbfs.engine.transport import send_now, send_parts
 from smbfs.errors import ConnectionLost, Refused, ServerSilent, SmbError, Tampered
 from smbfs.wire.codec import Blob, WireError
 from smbfs.wire.messages import EchoRequest
@@ -186,8 +187,16 @@ class Connection:
             self._queue(self.exchange.cancel(slot))
 
     def _queue(self, frame: list[Blob]) -> None:
-        self._outbox.append(frame)
-        self._outbox_filled.set()
+        """Send a frame now if the writer is idle and the kernel takes it, else by the writer.
+
+        To wake the writer for each small request would cost more than to send it.
+        """
+        rest = frame if self._outbox else send_now(self._stream, frame)
+        if rest is not frame:
+            self._heard_at = trio.current_time()  # as in `_send`
+        if rest:
+            self._outbox.append(rest)
+            self._outbox_filled.set()
 
     # Credits
 
@@ -264,10 +273,10 @@ class Connection:
         try:
             while True:
                 while self._outbox:
-                    frame = self._outbox.popleft()
-                    if not await self._send(frame):
+                    if not await self._send(self._outbox[0]):
                         self.lose(ServerSilent(f"{self.server} takes no more data"))
                         return
+                    self._outbox.popleft()  # not before, or `_queue` would write into its middle
                 self._outbox_filled = trio.Event()
                 await self._outbox_filled.wait()
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:

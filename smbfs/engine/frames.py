@@ -15,7 +15,7 @@ from smbfs.errors import ConnectionLost
 from smbfs.wire.codec import WireError
 
 SMALL = 128 * 1024  # a longer frame gets memory of its own
-CHUNK = 256 * 1024  # what is asked of the stream at a time
+CHUNK = 64 * 1024  # what is asked of the stream at a time; it is copied once more
 MESSAGE, KEEP_ALIVE = 0x00, 0x85  # the first byte; the second one exists on port 139 only
 
 

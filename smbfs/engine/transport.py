@@ -11,6 +11,7 @@ socket, whatever else happens.
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,25 @@ def interleaved(addresses: Sequence[Address]) -> list[Address]:
     others = [address for address in unique if len(address) != len(unique[0])]
     turns = chain.from_iterable(zip_longest(first, others))
     return [address for address in turns if address is not None]
+
+
+def send_now(stream: trio.abc.SendStream, parts: list[Blob]) -> list[Blob]:
+    """Send what the kernel takes without waiting, and answer what is left of the parts.
+
+    Nobody else may be sending.  Answers ``parts`` itself if nothing went out, for whatever
+    reason: `send_parts` will hear it.
+    """
+    if not isinstance(stream, trio.SocketStream) or len(parts) > PARTS_LIMIT:
+        return parts
+    try:
+        sent = os.writev(stream.socket.fileno(), parts)  # which is -1 once it is closed
+    except OSError:
+        return parts
+    for number, part in enumerate(parts, 1):
+        if sent < len(part):
+            return [memoryview(part)[sent:], *parts[number:]]
+        sent -= len(part)
+    return []
 
 
 async def send_parts(

@@ -1,9 +1,11 @@
-"""The bytes of files: open, read, write, flush, truncate, close.
+"""The open files of one mount: open, close, flush, fsync, truncate; reads and writes by number.
 
-Reads stream ahead and writes stream behind, within one open file.  The contract: a read sees
-every earlier write of this mount, and the first lost write is told at every later write, fsync
-and close of the file.  Whatever changes the file's size or times first waits until nothing is
-unsent (`File.settle`), or a late write would undo it.
+The contract: a read sees every earlier write of this mount, and the first lost write is told at
+every later write, fsync and close of the file.
+
+Easily broken: a descriptor that is being opened counts as open, or an unlink meanwhile would not
+know of it; one that is closed stays with its file until what it wrote was sent, whatever becomes
+of the caller; and two files that lay at one path, one after the other, never share a `File`.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
 import trio
 
-from smbfs.cache.budget import Budget
-from smbfs.cache.dirty import Data, Dirty
+from smbfs.cache.dirty import Dirty
 from smbfs.cache.pages import Pages
 from smbfs.engine import steps
 from smbfs.engine.handle import Handle
@@ -26,37 +29,37 @@ from smbfs.engine.information import Information
 from smbfs.engine.share import How, Share
 from smbfs.errors import StatusError
 from smbfs.fuse.server import MISS, FileHandle, Miss, Opened
+from smbfs.vfs import reading, writing
 from smbfs.vfs.inode import Inode, Moment
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.openfile import DataPolicy, File, Ground, Open
-from smbfs.wire.constants import Access, Attributes, Disposition, Options
+from smbfs.vfs.steady import Steadiness
+from smbfs.vfs.writing import Data
+from smbfs.wire.constants import Access, Attributes
 from smbfs.wire.status import Status
 
 log = logging.getLogger(__name__)
 
-FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
-ATTEMPTS = 4  # to read through the read-ahead before asking the server straight
-
-READING = Access.FILE_READ_DATA | Access.FILE_READ_ATTRIBUTES | Access.SYNCHRONIZE
-WRITING = (
-    Access.FILE_WRITE_DATA
-    | Access.FILE_APPEND_DATA
-    | Access.FILE_READ_ATTRIBUTES
-    | Access.SYNCHRONIZE
-)
+Found = tuple[Handle, Information]
+MAY_NOT_WRITE = frozenset({Status.ACCESS_DENIED, Status.MEDIA_WRITE_PROTECTED})
 
 
 class Content:
     """The open files of one mount."""
 
     def __init__(
-        self, share: Share, inodes: Inodes, policy: DataPolicy, nursery: trio.Nursery
+        self,
+        share: Share,
+        inodes: Inodes,
+        policy: DataPolicy,
+        nursery: trio.Nursery,
+        steady: Steadiness,
     ) -> None:
-        half = policy.cache_bytes // 2
         self._share = share
         self._inodes = inodes
         self._policy = policy
-        self._ground = Ground(policy, inodes, nursery, Budget(half), Budget(half))
+        self._steady = steady
+        self._ground = Ground(policy, inodes, nursery)
         self._opens: dict[FileHandle, Open] = {}
         self._numbers = count(1)
 
@@ -71,19 +74,17 @@ class Content:
         """Everything that is open now."""
         return list(self._opens.values())
 
-    # Opening and closing
+    # Opening
 
     async def open(self, inode: Inode, flags: int) -> Opened:
         """Open an existing file in one turnaround; O_TRUNC is part of it."""
-        if isinstance(inode.file, File):
-            await inode.file.sent()
-        moment = self._inodes.moment(trio.current_time())
-        path = self._inodes.path(inode)
-        handle, information = await self._open_handle(path, flags, Disposition.OPEN)
-        if flags & os.O_TRUNC:
-            self._inodes.changed(inode)
-            moment = self._inodes.moment(moment.at_s)
-        self._inodes.learn(inode, information, inode.special, moment)
+        flags = self._in_effect(flags)
+        self._inodes.opened(inode)
+        try:
+            handle = await self._open_inode(inode, flags)
+        except BaseException:
+            self._inodes.closed(inode)
+            raise
         return self._register(inode, handle, flags)
 
     async def create(
@@ -97,175 +98,162 @@ class Content:
 
         ``found`` names the inode of what was opened.
         """
-        disposition = Disposition.CREATE if flags & os.O_EXCL else Disposition.OPEN_IF
+        flags = self._in_effect(flags)
         moment = self._inodes.moment(trio.current_time())
-        handle, information = await self._open_handle(path, flags, disposition, attributes)
+        how = How.opening(flags | os.O_CREAT, attributes or Attributes.NORMAL)
+        handle, information = await self._open_path(path, how, flags)
         try:
             inode = found(information, moment)
         except BaseException:
             handle.close_soon()
             raise
+        self._inodes.opened(inode)
+        if flags & os.O_TRUNC and isinstance(inode.file, File):
+            self._inodes.changed(inode)  # it is open under another name, and maybe written to
         return self._register(inode, handle, flags), inode
 
-    async def _open_handle(
-        self, path: str, flags: int, disposition: int, attributes: int = 0
-    ) -> tuple[Handle, Information]:
-        mode = flags & os.O_ACCMODE
-        access = (READING if mode != os.O_WRONLY else 0) | (WRITING if mode != os.O_RDONLY else 0)
-        options = Options.NON_DIRECTORY_FILE
-        if flags & (os.O_SYNC | os.O_DSYNC):
-            options |= Options.WRITE_THROUGH
+    def _in_effect(self, flags: int) -> int:
+        """The flags of an open with those that the mount adds to each."""
+        flags |= 0 if self._policy.is_cached else os.O_DIRECT
+        return flags | (os.O_SYNC if self._policy.is_synchronous else 0)
+
+    async def _open_inode(self, inode: Inode, flags: int) -> Handle:
+        """Open what lies at a file's path, which must be that file."""
+        file = inode.file
+        if not (flags & os.O_TRUNC and isinstance(file, File)):
+            return await self._open_and_learn(inode, flags)
+        # Or a write of another descriptor might pass it on its way, in either direction.
+        work = partial(self._open_and_learn, inode, flags)
+        return await file.alone(work, undo=lambda handle: handle.close_soon())
+
+    async def _open_and_learn(self, inode: Inode, flags: int) -> Handle:
+        how = How.opening(flags & ~(os.O_CREAT | os.O_EXCL), Attributes.NORMAL)
+        asked = self._inodes.moment(trio.current_time())
+        handle, information = await self._steady.at(
+            lambda: self._inodes.path(inode), lambda path: self._open_path(path, how, flags)
+        )
+        try:
+            await _must_be_same(inode, information)
+        except BaseException:
+            handle.close_soon()
+            raise
+        if flags & os.O_TRUNC and asked.tick >= inode.changed:
+            if isinstance(inode.file, File):
+                inode.file.resized(0)
+            self._inodes.changed(inode)
+            asked = self._inodes.moment(asked.at_s)
+        self._inodes.learn(inode, information, inode.special, asked)
+        return handle
+
+    async def _open_path(self, path: str, how: How, flags: int) -> Found:
         todo: list[steps.Step[Any]] = [steps.query_all()]
         if flags & os.O_TRUNC:
             # Not FILE_OVERWRITE: that would also reset attributes, EAs and streams.
-            access |= WRITING
             todo.insert(0, steps.set_end_of_file(0))
-
-        async def attempt(extra: int) -> tuple[Handle, Information]:
-            how = How(access | extra, disposition, options, attributes or Attributes.NORMAL)
-            handle, results = await self._share.open(path, how, *todo)
-            return handle, results[-1]
-
-        if not access & Access.FILE_WRITE_DATA:
-            return await attempt(0)
-        try:
+        if how.access & Access.FILE_WRITE_DATA:
             # So that times and attributes can be set through the same handle.
-            return await attempt(Access.FILE_WRITE_ATTRIBUTES)
-        except StatusError as error:
-            if error.status != Status.ACCESS_DENIED:
-                raise
-        return await attempt(0)
+            access = how.access | Access.FILE_WRITE_ATTRIBUTES
+            try:
+                handle, results = await self._share.open(path, replace(how, access=access), *todo)
+            except StatusError as error:
+                if error.status != Status.ACCESS_DENIED:
+                    raise
+            else:
+                return handle, results[-1]
+        handle, results = await self._share.open(path, how, *todo)
+        return handle, results[-1]
 
     def _register(self, inode: Inode, handle: Handle, flags: int) -> Opened:
-        file = inode.file
-        if not isinstance(file, File):
-            policy, facts = self._policy, self._share.facts
-            pages = Pages(
-                self._ground.read_budget,
-                facts.read_size,
-                policy.read_ahead_bytes,
-                policy.believe_s,
-            )
-            dirty: Dirty[Open] = Dirty(self._ground.dirty_budget, facts.write_size)
-            file = inode.file = File(self._ground, inode, pages, dirty)
+        """Give a new handle its number; its inode counts as open already."""
+        file = inode.file if isinstance(inode.file, File) else self._file(inode)
         # Close-to-open: what others wrote before this open has to be seen after it.
         file.pages.drop()
-        if not self._policy.is_cached:
-            flags |= os.O_DIRECT
-        if self._policy.is_synchronous:
-            flags |= os.O_SYNC
         opened = Open(FileHandle(next(self._numbers)), file, handle, flags)
         file.opens.append(opened)
         self._opens[opened.fh] = opened
-        self._inodes.opened(inode)
         # The kernel takes the place of an append from its own idea of the size: keep its cache out.
         return Opened(opened.fh, direct_io=opened.is_direct or opened.is_append)
+
+    def _file(self, inode: Inode) -> File:
+        ground, policy, facts = self._ground, self._policy, self._share.facts
+        window = policy.read_ahead_bytes
+        pages = Pages(ground.read_budget, facts.read_size, window, policy.believe_s)
+        dirty: Dirty[Open] = Dirty(facts.write_size, ground.room.give)
+        file = inode.file = File(ground, inode, pages, dirty)
+        ground.files.add(file)
+        return file
+
+    # Closing
 
     async def release(self, fh: FileHandle) -> None:
         """Give up a descriptor: its writes are sent first, an untold error is logged."""
         opened = self._opens.pop(fh, None)
         if opened is None:
             return
-        file = opened.file
-        try:
-            await file.sent()
-        finally:
-            file.opens.remove(opened)
-            if not file.opens:
-                file.pages.drop()
-                file.inode.file = None
-                if file.dirty.error is not None and not file.is_error_told:
-                    log.error("node %d: a write was lost: %s", file.inode.node, file.dirty.error)
-            self._inodes.closed(file.inode)
-            opened.handle.close_soon()
+        if not opened.file.dirty:
+            self._close(opened)
+            return
+        closed = trio.Event()
+        self._ground.nursery.start_soon(self._close_when_sent, opened, closed)
+        await closed.wait()
 
-    # Reading
+    async def _close_when_sent(self, opened: Open, closed: trio.Event) -> None:
+        try:
+            await opened.file.sent()
+        finally:
+            self._close(opened)
+            closed.set()
+
+    def _close(self, opened: Open) -> None:
+        file, inode = opened.file, opened.file.inode
+        file.opens.remove(opened)
+        if not file.opens:
+            file.pages.drop()
+            inode.file = None
+            self._ground.files.discard(file)
+            if file.dirty:
+                log.error("node %d: bytes that were written are not sent", inode.node)
+            if file.dirty.error is not None and not file.is_error_told:
+                log.error("node %d: a write was lost: %s", inode.node, file.dirty.error)
+        self._inodes.closed(inode)
+        opened.handle.close_soon()
+
+    async def drain(self) -> None:
+        """Send everything that is unsent; errors stay with their files."""
+        for file in list(self._ground.files):
+            await file.sent()
+
+    async def stop(self) -> None:
+        """Send and close everything that the kernel did not."""
+        try:
+            await self.drain()
+        finally:
+            for opened in self.all_open():
+                del self._opens[opened.fh]
+                self._close(opened)
+
+    # Reading and writing
 
     def read_now(self, fh: FileHandle, offset: int, size: int) -> list[memoryview] | Miss:
         """The bytes of a range if they are here."""
         opened = self._opens.get(fh)
-        if opened is None or opened.is_direct or opened.file.dirty.touches(offset, size):
-            return MISS
-        views = self._from_pages(opened, offset, size)
+        views = reading.read_now(opened, offset, size) if opened is not None else None
         return MISS if views is None else views
-
-    def _from_pages(self, opened: Open, offset: int, size: int) -> list[memoryview] | None:
-        file = opened.file
-        views = file.pages.lookup(offset, size, trio.current_time())
-        if views is not None:
-            file.fetch(opened, file.pages.ahead(offset, size, file.size))
-        return views
 
     async def read(self, fh: FileHandle, offset: int, size: int) -> list[memoryview]:
         """The bytes of a range, short only at the end of the file."""
-        opened = self.of(fh)
-        file = opened.file
-        if opened.is_direct:
-            await file.sent()
-            return await opened.handle.read(offset, size)
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await file.sent()  # or a write that moves the end of the file is not seen yet
-            if file.dirty.touches(offset, size):
-                await file.until(lambda: not file.dirty.touches(offset, size))
-            views = self._from_pages(opened, offset, size)
-            if views is not None:
-                return views
-            if self._ground.read_budget.room_bytes < size:
-                self._expire_all()
-            now = trio.current_time()
-            file.fetch(opened, file.pages.plan(offset, size, file.size, now))
-            for piece in file.pages.covering(offset, size):
-                assert isinstance(piece.done, trio.Event)
-                await piece.done.wait()
-        # Somebody writes or takes what we fetch all the time, or the fetch failed: ask straight.
-        await file.sent()
-        return await opened.handle.read(offset, size)
-
-    def _expire_all(self) -> None:
-        now = trio.current_time()
-        for file in {opened.file for opened in self._opens.values()}:
-            file.pages.expire(now)
-
-    # Writing
+        return await reading.read(self.of(fh), offset, size)
 
     async def write(self, fh: FileHandle, offset: int, data: Data) -> int:
-        """Take bytes to be sent; returns how many.  Raises the file's first lost write."""
+        """Take bytes to be sent; returns how many.  Raises the file's first lost write.
+
+        They are kept as they are: the caller must not change them any more.
+        """
         opened = self.of(fh)
-        file = opened.file
-        file.tell()
-        if opened.is_append or opened.is_direct or opened.is_synchronous:
-            return await self._write_through(opened, offset, data)
-        size = len(data)
-        while not self._may_take(file, size):
-            await self._ground.room.park()
-            file.tell()
-        file.pages.drop(offset, size)
-        file.dirty.add(opened, offset, data)
-        file.changed(offset + size)
-        file.pump()
-        return size
-
-    def _may_take(self, file: File, size: int) -> bool:
-        unsent = sum(piece.size for piece in file.dirty.pieces)
-        return not unsent or (
-            unsent + size <= FILE_DIRTY_BYTES and self._ground.dirty_budget.room_bytes >= size
-        )
-
-    async def _write_through(self, opened: Open, offset: int, data: Data) -> int:
-        file = opened.file
-        await file.settle()
-        if opened.is_append:
-            [information] = await opened.handle.do(steps.query_all())
-            offset = information.end_of_file
-        size = len(data)
-        file.pages.drop(offset, size)
-        await opened.handle.write(offset, data)
-        file.pages.drop(offset, size)  # what was read meanwhile may be older than this write
-        file.changed(offset + size)
-        if opened.is_synchronous:
-            await opened.handle.flush()
-        return size
+        await writing.write(opened, offset, data)
+        if opened.is_synchronous and data and self._policy.flushes:
+            await self._flush(opened, _flushing(opened.handle))
+        return len(data)
 
     async def flush(self, fh: FileHandle) -> None:
         """Send everything, as close(2) asks; raises the file's first lost write."""
@@ -279,54 +267,100 @@ class Content:
         await opened.file.settle()
         if not self._policy.flushes:
             return
-        writers = [one for one in (opened, *opened.file.opens) if one.may_write]
-        if writers:
-            await writers[0].handle.flush()
-            return
-        # FLUSH needs a handle that may write; who has none may have closed it a moment ago.
-        path = self._inodes.path(opened.file.inode)
+        writers = [one for one in opened.file.opens if one.may_write]
+        if opened.may_write:
+            await self._flush(opened, _flushing(opened.handle))
+        elif writers:
+            alive = [one for one in writers if one.is_alive]
+            await self._flush(opened, _flushing((alive or writers)[0].handle))
+        elif opened.file.inode.places:
+            try:
+                await self._flush(opened, self._flushing_by_path(opened.file.inode))
+            except StatusError as error:
+                if error.status not in MAY_NOT_WRITE or opened.file.unflushed:
+                    raise
+
+    async def _flush(self, opened: Open, flushing: Awaitable[int]) -> None:
+        """Have the server bring to its disk what it confirmed."""
+        file = opened.file
+        owed, file.unflushed = file.unflushed, set()
         try:
-            await self._share.on(path, How(WRITING), steps.flush())
-        except StatusError as error:
-            if error.status not in (Status.ACCESS_DENIED, Status.MEDIA_WRITE_PROTECTED):
-                raise
+            generation = await flushing
+        except BaseException:
+            file.unflushed |= owed
+            raise
+        if older := owed - {generation}:
+            # The server may have been started anew and forgotten what was not on its disk yet.
+            file.unflushed |= older
+            raise OSError(errno.EIO, "the connection was lost before all was on the disk")
+
+    async def _flushing_by_path(self, inode: Inode) -> int:
+        """Flush a file that nobody may write any more, but somebody may have until a moment ago."""
+        path = self._inodes.path(inode)
+        handle, _ = await self._share.open(path, How.writing(), steps.flush())
+        handle.close_soon()
+        return handle.generation
 
     # Size
 
     async def truncate(self, inode: Inode, size: int, fh: FileHandle | None) -> Information:
         """Set the size of a file, open or not, in one turnaround; returns what it is now."""
-        file = inode.file if isinstance(inode.file, File) else None
-        if file is not None:
-            await file.settle()
-            file.pages.drop()
-        todo = (steps.set_end_of_file(size), steps.query_all())
-        writer = _writer(file, fh)
-        if writer is not None:
-            results = await writer.handle.do(*todo)
+        file = inode.file
+        if not isinstance(file, File):
+            information = await self._resize(inode, size, None)
         else:
-            how = How(WRITING, Disposition.OPEN, Options.NON_DIRECTORY_FILE)
-            results = await self._share.on(self._inodes.path(inode), how, *todo)
-        self._inodes.changed(inode)
-        if file is not None:
-            file.pages.drop()
-        information = results[-1]
-        assert isinstance(information, Information)
+            file.tell()
+            information = await file.alone(lambda: self._resize(inode, size, fh))
+            file.tell()
         return information
 
-    async def drain(self) -> None:
-        """Send everything that is unsent; errors stay with their files."""
-        for opened in self.all_open():
-            await opened.file.sent()
+    async def _resize(self, inode: Inode, size: int, fh: FileHandle | None) -> Information:
+        todo = (steps.set_end_of_file(size), steps.query_all())
+        handle = _writer(inode, fh)
+        try:
+            if handle is not None:
+                results = await handle.do(*todo)
+            else:
+                results = await self._steady.at(
+                    lambda: self._inodes.path(inode),
+                    lambda path: self._share.on(path, How.resizing(), *todo),
+                )
+        finally:
+            if isinstance(inode.file, File):  # it may have been opened since
+                inode.file.pages.drop()
+            self._inodes.changed(inode)
+        information = results[-1]
+        assert isinstance(information, Information)
+        if isinstance(inode.file, File):
+            inode.file.resized(information.end_of_file)
+        return information
 
-    async def stop(self) -> None:
-        """Send and close everything that the kernel did not."""
-        for opened in self.all_open():
-            await self.release(opened.fh)
 
-
-def _writer(file: File | None, fh: FileHandle | None) -> Open | None:
-    """The descriptor to set a size through: the one that was named, or any that may write."""
-    for opened in file.opens if file is not None else ():
-        if opened.may_write and (fh is None or opened.fh == fh):
-            return opened
+def _writer(inode: Inode, fh: FileHandle | None) -> Handle | None:
+    """The handle to set a size through: of the descriptor that was named, or any that may write."""
+    for opened in inode.file.opens if isinstance(inode.file, File) else ():
+        if opened.may_write and (opened.fh == fh if fh is not None else opened.is_alive):
+            return opened.handle
     return None
+
+
+async def _flushing(handle: Handle) -> int:
+    await handle.flush()
+    return handle.generation
+
+
+async def _must_be_same(inode: Inode, information: Information) -> None:
+    """Raise OSError(ESTALE) if another file lies at the path of one that is open.
+
+    The kernel then looks the name up again, and opens what it leads to now.  Some servers give a
+    file a new id all the time: there the id of the open file has changed as well.
+    """
+    known, found = inode.information.file_id, information.file_id
+    if not isinstance(inode.file, File) or not known or not found or known == found:
+        return
+    handle = inode.file.lend()
+    if handle is None:
+        return  # nothing can be read or written through the old ones any more
+    [now] = await handle.do(steps.query_all())
+    if now.file_id == known:
+        raise OSError(errno.ESTALE, "another file has this name now")

@@ -124,8 +124,9 @@ class Inodes:
         if seen.tick < inode.changed or seen.at_s < inode.seen.at_s:
             return
         old = inode.information
-        if not information.links:  # listings and CREATE do not tell; what was known still holds
-            information.links = old.links
+        counts_deleted = inode.grave is not None and information.links > old.links
+        if not information.links or counts_deleted:  # a listing or CREATE, which does not tell,
+            information.links = old.links  # or another name of a file with a grave
         if not information.file_id:
             information.file_id = old.file_id
         if inode.file and inode.seen is not NEVER and _has_changed(old, information):

@@ -14,8 +14,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import trio
 
@@ -33,6 +34,7 @@ from smbfs.wire.constants import Disposition
 from smbfs.wire.status import Status
 from smbfs.wire.units import to_wire
 
+T = TypeVar("T")
 SPACE_S = 2.0  # how long the answer to statfs is good: df on a busy share must not cost one each
 
 
@@ -104,6 +106,21 @@ async def found(volume: Volume, parent: Inode, name: bytes) -> Inode | None:
         volume.inodes.remove(parent, name)
         return None
     return volume.inodes.place(parent, name, seen.information, seen.special, seen.asked)
+
+
+async def still_there(volume: Volume, inode: Inode, do: Callable[[], Awaitable[T]]) -> T:
+    """Do something to a file at its path.  Raises OSError(ESTALE) if others removed it there.
+
+    On ESTALE the kernel looks the name up again and goes by that: it then creates, if it was told
+    to, what ENOENT would have made it give up.
+    """
+    try:
+        return await volume.steady.at(lambda: volume.inodes.path(inode), lambda path: do())
+    except StatusError as error:
+        if error.errno != errno.ENOENT or not inode.places:
+            raise
+        volume.inodes.remove(*next(reversed(inode.places)))
+        raise OSError(errno.ESTALE, "others removed the file") from error
 
 
 # Attributes

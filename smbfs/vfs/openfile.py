@@ -2,8 +2,11 @@
 
 A `File` hangs on its inode while somebody has it open: its read-ahead and its unsent writes are
 one, so that two descriptors of one file always see each other's bytes.  Writes are sent at once
-while nothing is under way and joined to large pieces while something is.  Easily broken: a task
-that sends or fetches always ends by waking who waits for it, whatever became of it.
+while nothing is under way and joined to large pieces while something is.
+
+Easily broken: who changes the file passes its `door`, one after the other; a request that changes
+the file is brought to its end by a task of the mount, whatever becomes of the caller, or it might
+land after a later one; and every such task ends by waking who waits for it.
 """
 
 from __future__ import annotations
@@ -11,25 +14,32 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import trio
 
 from smbfs.cache.budget import Budget
 from smbfs.cache.dirty import Dirty, DirtyPiece
-from smbfs.cache.pages import Pages, Piece
+from smbfs.cache.pages import Pages
 from smbfs.engine.handle import USABLE, Handle
 from smbfs.engine.information import Information
-from smbfs.errors import SmbError
+from smbfs.errors import ConnectionLost, ServerSilent, SmbError
 from smbfs.fuse.server import FileHandle
-from smbfs.vfs.inode import Inode
+from smbfs.vfs.inode import LONG_AGO, NEVER, Inode
 from smbfs.vfs.inodes import Inodes
+from smbfs.vfs.room import Room
 from smbfs.wire.codec import WireError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 WRITES_UNDER_WAY = 8  # pieces of one file
+IDLE_S = (
+    1.0  # what a file read ahead is given up if nobody reads it for so long and others want room
+)
+KNOWN = (SmbError, WireError, OSError)  # what a request may end with; anything else is a bug
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +54,29 @@ class DataPolicy:
     flushes: bool = True  # False for nostrictsync: fsync does not ask the server to flush
 
 
-@dataclass(slots=True)
 class Ground:
     """What all files of one mount stand on."""
 
-    policy: DataPolicy
-    inodes: Inodes
-    nursery: trio.Nursery
-    read_budget: Budget
-    dirty_budget: Budget
-    room: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    def __init__(self, policy: DataPolicy, inodes: Inodes, nursery: trio.Nursery) -> None:
+        half = policy.cache_bytes // 2
+        self.policy = policy
+        self.inodes = inodes
+        self.nursery = nursery
+        self.read_budget = Budget(half)
+        self.room = Room(half)  # for unsent writes
+        self.files: set[File] = set()
+        self._tidied_at_s = LONG_AGO
+
+    def make_room(self, reader: File, size: int) -> None:
+        """Give up what was read ahead and is too old, or of a file that nobody reads any more."""
+        now = trio.current_time()
+        if self.read_budget.room_bytes >= size or now - self._tidied_at_s < IDLE_S / 10:
+            return
+        self._tidied_at_s = now
+        for file in self.files:
+            file.pages.expire(now)
+            if file is not reader and now - file.read_at_s > IDLE_S:
+                file.pages.shed()
 
 
 @dataclass(slots=True, eq=False)
@@ -64,11 +87,6 @@ class Open:
     file: File
     handle: Handle
     flags: int
-
-    @property
-    def may_read(self) -> bool:
-        """Whether it was opened for reading."""
-        return self.flags & os.O_ACCMODE != os.O_WRONLY
 
     @property
     def may_write(self) -> bool:
@@ -90,6 +108,21 @@ class Open:
         """Whether a write returns only when the server has it on disk."""
         return bool(self.flags & (os.O_SYNC | os.O_DSYNC))
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the server still knows its handle."""
+        return self.handle.state in USABLE
+
+
+@dataclass(slots=True, eq=False)
+class _Errand(Generic[T]):
+    """Something done alone, and who waits for it."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    results: list[T] = field(default_factory=list)
+    error: Exception | None = None
+    is_awaited: bool = True
+
 
 @dataclass(slots=True, eq=False)
 class File:
@@ -101,25 +134,51 @@ class File:
     dirty: Dirty[Open]
     opens: list[Open] = field(default_factory=list)
     is_error_told: bool = False
+    unflushed: set[int] = field(default_factory=set)  # connections with writes maybe not on disk
+    read_at_s: float = LONG_AGO
+    _door: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1, max_value=1))
     _settling: int = 0  # how many wait for writes to be confirmed
     _moved: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    _confirmed_end: int = 0  # how long the file was when a write was last confirmed
+    _confirmed_at_s: float = LONG_AGO
+
+    # How long it is
 
     @property
     def size(self) -> int:
         """How long the file is with what was not sent yet."""
-        return max(self.inode.information.end_of_file, self.dirty.end)
+        return max(self.inode.information.end_of_file, self._least())
+
+    def _least(self) -> int:
+        """How long it is at least: a stat asked before a write was confirmed may not know of it."""
+        seen = self.inode.seen
+        is_older = seen is not NEVER and seen.at_s < self._confirmed_at_s
+        return max(self.dirty.end, self._confirmed_end if is_older else 0)
+
+    def is_size_known(self, now_s: float) -> bool:
+        """Whether the server told the size a moment ago and we did not change it since."""
+        seen_s = self.inode.seen.at_s
+        is_fresh = now_s - seen_s <= self.ground.policy.believe_s
+        return is_fresh and not self.dirty and seen_s >= self._confirmed_at_s
+
+    def resized(self, size: int) -> None:
+        """Note that we set the size."""
+        self.pages.drop()
+        self.inode.information.end_of_file = size
+        self._confirmed_at_s = LONG_AGO
+        self.ground.inodes.changed(self.inode)
 
     # What other rooms know of it
 
     def overlay(self, information: Information) -> Information:
         """Tell what the file is, given what the server says and what it was not yet sent."""
-        if self.dirty.end <= information.end_of_file:
+        if (size := self._least()) <= information.end_of_file:
             return information
-        return replace(information, end_of_file=self.dirty.end)
+        return replace(information, end_of_file=size)
 
     def lend(self) -> Handle | None:
         """Name an open handle that the server still knows, one that may write if there is one."""
-        alive = [opened for opened in self.opens if opened.handle.state in USABLE]
+        alive = [opened for opened in self.opens if opened.is_alive]
         alive.sort(key=lambda opened: not opened.may_write)
         return alive[0].handle if alive else None
 
@@ -132,7 +191,7 @@ class File:
         await self.sent()
         self.tell()
 
-    # Writing behind
+    # Errors
 
     def tell(self) -> None:
         """Raise the first lost write, as OSError."""
@@ -142,46 +201,142 @@ class File:
         number = getattr(self.dirty.error, "errno", None) or errno.EIO
         raise OSError(number, f"an earlier write was lost: {self.dirty.error}")
 
-    def changed(self, end: int) -> None:
-        """Note that we write up to ``end``: answers sent for before now are too old."""
-        information = self.inode.information
-        information.end_of_file = max(information.end_of_file, end)
-        self.ground.inodes.changed(self.inode)
+    def lost(self, error: Exception, what: str) -> None:
+        """Keep an error until everybody has closed the file, and tell the log of the first."""
+        if self.dirty.error is None:
+            log.warning("node %d: %s could not be written: %s", self.inode.node, what, error)
+        self.dirty.lost(error)
+
+    # Writing
+
+    async def enter(self) -> None:
+        """Wait until nobody else is about to change the file; `leave` must follow."""
+        try:
+            self._door.acquire_nowait()
+        except trio.WouldBlock:
+            await self._door.acquire()
+
+    def leave(self) -> None:
+        """Let the next one in."""
+        self._door.release()
+
+    async def alone(
+        self, work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None = None
+    ) -> T:
+        """Do something after all earlier changes of the file and before all later ones.
+
+        It goes on if the caller is cancelled; its result is then given to ``undo``.
+        """
+        await self.enter()
+        try:
+            await self.sent()
+        except BaseException:
+            self.leave()
+            raise
+        errand: _Errand[T] = _Errand()
+        self.ground.nursery.start_soon(self._run, errand, work, undo)
+        try:
+            await errand.done.wait()
+        except trio.Cancelled:
+            errand.is_awaited = False
+            raise
+        if errand.error is not None:
+            raise errand.error
+        return errand.results[0]
+
+    async def _run(
+        self, errand: _Errand[T], work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None
+    ) -> None:
+        error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
+        try:
+            result = await work()
+            error = None
+            errand.results.append(result)
+            if not errand.is_awaited and undo is not None:
+                undo(result)
+        except Exception as failure:
+            error = failure
+        finally:
+            errand.error = error
+            self.leave()
+            errand.done.set()
+
+    def through(self, opened: Open, offset: int, data: bytes | memoryview) -> DirtyPiece[Open]:
+        """Send bytes at once; the caller is in the door, and nothing unconfirmed overlaps them."""
+        piece = self.dirty.through(opened, offset, data)
+        piece.done = trio.Event()
+        self._begin(piece)
+        return piece
 
     def pump(self) -> None:
         """Send what may be sent: the last piece is held back only while others are under way."""
-        while (under_way := self.dirty.under_way) < WRITES_UNDER_WAY:
+        while (under_way := len(self.dirty.under_way)) < WRITES_UNDER_WAY:
             piece = self.dirty.next_piece(only_full=bool(under_way) and not self._settling)
             if piece is None:
                 return
-            self.ground.nursery.start_soon(self._send, piece)
+            self._begin(piece)
+
+    def _begin(self, piece: DirtyPiece[Open]) -> None:
+        self.ground.nursery.start_soon(self._send, piece)
 
     async def _send(self, piece: DirtyPiece[Open]) -> None:
-        error: Exception | None = OSError(errno.EIO, "the write was given up")
+        error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
+        handle = piece.writer.handle
         try:
-            await piece.writer.handle.write(piece.offset, piece.parts)
+            await handle.write(piece.offset, [memoryview(part) for part in piece.parts])
             error = None
-        except (SmbError, WireError, OSError) as failure:
+        except KNOWN as failure:
             error = failure
-            where = f"{piece.size} bytes at {piece.offset} of node {self.inode.node}"
-            log.warning("%s could not be written: %s", where, failure)
+        except Exception as bug:
+            log.exception("bug: a write ended with %r", bug)
+            error = bug
         finally:
-            # A stat that was asked before this write and answered after it knows too little; one
-            # that the server answered before it was believed, and knows too little as well.
+            # Even what failed may have been written in part, and what was fetched meanwhile may
+            # be older than it.
+            self.pages.drop(piece.offset, piece.size)
             if error is None:
                 self.dirty.done(piece)
-                self.changed(piece.end)
+                self.confirmed(piece.end, handle)
             else:
-                self.dirty.failed(piece, error)
-                self.ground.inodes.changed(self.inode)
+                self._failed(piece, error)
+            if isinstance(piece.done, trio.Event):
+                piece.done.set()
             self._moved.unpark_all()
-            self.ground.room.unpark_all()
             self.pump()
+
+    def _failed(self, piece: DirtyPiece[Open], error: Exception) -> None:
+        # A write nobody answered may still land, after one that the caller makes up for it: that
+        # one is refused until the handle was closed.
+        if not piece.is_through or isinstance(error, ServerSilent):
+            self.lost(error, f"{piece.size} bytes at {piece.offset}")
+        self.dirty.failed(piece, error)
+        self.ground.inodes.changed(self.inode)
+
+    def confirmed(self, end: int, handle: Handle) -> None:
+        """Note that the server has what we wrote up to a place."""
+        information = self.inode.information
+        information.end_of_file = max(information.end_of_file, end)
+        self._confirmed_end = information.end_of_file
+        self._confirmed_at_s = trio.current_time()
+        self.unflushed.add(handle.generation)
+        # A stat asked before now may know too little, and so may one that was believed already.
+        self.ground.inodes.changed(self.inode)
+
+    # Waiting
 
     async def sent(self) -> None:
         """Wait until every write made so far was confirmed or has failed."""
-        before = set(self.dirty.pieces)  # not what is written meanwhile, or this might never end
-        await self.until(lambda: before.isdisjoint(self.dirty.pieces))
+        serial = self.dirty.serial  # not what is written meanwhile, or this might never end
+        await self.until(lambda: self.dirty.is_confirmed(serial))
+
+    async def clear(self, offset: int, size: int) -> None:
+        """Wait until every write made so far to a range was confirmed or has failed."""
+        serial, end = self.dirty.serial, offset + size
+        await self.until(lambda: self.dirty.is_clear(offset, end, serial))
+
+    async def moved(self) -> None:
+        """Wait until a write was confirmed or has failed; some must be unconfirmed."""
+        await self._moved.park()
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Send everything at once until something is so."""
@@ -195,26 +350,8 @@ class File:
         finally:
             self._settling -= 1
 
-    # Reading ahead
 
-    def fetch(self, opened: Open, pieces: list[Piece]) -> None:
-        """Start to fetch pieces that the plan named."""
-        for piece in pieces:
-            piece.done = trio.Event()
-            self.ground.nursery.start_soon(self._fetch, opened, piece, piece.done)
-
-    async def _fetch(self, opened: Open, piece: Piece, done: trio.Event) -> None:
-        error: Exception = OSError(errno.EIO, "the read was given up")
-        had_unsent, tick = bool(self.dirty.pieces), self.inode.changed
-        try:
-            views = await opened.handle.read(piece.offset, piece.size)
-            data = views[0] if len(views) == 1 else memoryview(b"".join(views))
-            if len(data) < piece.size and (had_unsent or self.inode.changed != tick):
-                return  # the server's end of the file may be from before a write of ours
-            self.pages.store(piece, data, trio.current_time())
-        except (SmbError, WireError, OSError) as failure:
-            error = failure  # the reader asks again by its own handle and hears it then
-        finally:
-            if piece in self.pages.coming:
-                self.pages.fail(piece, error)
-            done.set()
+def must_live(opened: Open) -> None:
+    """Raise ConnectionLost if the server does not know the descriptor's handle any more."""
+    if not opened.is_alive:
+        raise ConnectionLost("the connection was lost while the file was open")

@@ -24,3 +24,10 @@ def test_more_cannot_be_given_back_than_was_taken() -> None:
     budget.take(3)
     with pytest.raises(ValueError, match="4 bytes given back of 3"):
         budget.give(4)
+
+
+def test_everybody_has_the_same_share() -> None:
+    budget = Budget(12)
+    assert budget.share_bytes == 12
+    budget.holders = 3
+    assert budget.share_bytes == 4

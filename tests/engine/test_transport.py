@@ -12,7 +12,15 @@ import trio
 from trio.testing import MockClock, memory_stream_one_way_pair
 
 from smbfs.engine import transport
-from smbfs.engine.transport import Address, NetBios, connect, interleaved, resolve, send_parts
+from smbfs.engine.transport import (
+    Address,
+    NetBios,
+    connect,
+    interleaved,
+    resolve,
+    send_now,
+    send_parts,
+)
 from smbfs.errors import ConnectionLost, ServerSilent
 from tests.engine.network import Network, is_closed, pair
 
@@ -372,3 +380,17 @@ async def test_parts_longer_and_more_than_the_kernel_takes() -> None:
     with pytest.raises(OSError, match="Broken pipe"):
         await send_parts(ours, [b"x"], ignored)
     await ours.aclose()
+
+
+async def test_what_the_kernel_takes_at_once_and_what_is_left() -> None:
+    ours, theirs = pair()
+    assert send_now(ours, [b"ab", b"", memoryview(b"cd")]) == []
+    assert await theirs.receive_some() == b"abcd"
+    parts: list[bytes | memoryview] = [b"first", bytes(1 << 26), b"end"]
+    rest = send_now(ours, parts)
+    assert len(rest) == 2, "the socket cannot hold as much"
+    assert send_now(ours, rest) is rest, "it is full"
+    await theirs.aclose()
+    await ours.aclose()
+    assert send_now(ours, rest) is rest, "it is closed"
+    assert send_now(memory_stream_one_way_pair()[0], rest) is rest, "it is no socket"

@@ -1,0 +1,387 @@
+"""One mount: ordered start, serving, ordered stop.
+
+Turns options into what each room wants, opens the one long-lived nursery and ends it.  Easily
+broken: the stop is a list of steps in this order, each shielded and with a deadline of its own;
+the kernel is asked to unmount first and answered while it writes its last bytes, because what is
+closed before that is lost.  Signals are heard from the first moment: one that came between the
+mount and its first answer would leave a dead mount behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+
+from smbfs import mountpoint
+from smbfs.auth import Login
+from smbfs.engine.dialect import Policy
+from smbfs.engine.link import Link, Target
+from smbfs.engine.share import Share
+from smbfs.engine.transport import NetBios, connect, resolve
+from smbfs.errors import ConnectionLost, SmbError, StatusError
+from smbfs.fuse.pyfuse3_server import Server
+from smbfs.fuse.server import DATA_PATIENCE
+from smbfs.options import MountOptions
+from smbfs.vfs.filesystem import Filesystem
+from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.presentation import Presentation
+from smbfs.wire.status import SENTENCES
+from smbfs.wire.units import to_wire
+
+log = logging.getLogger(__name__)
+
+MIB = 1 << 20
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STEP_S = 5.0  # of the ordered stop, where no data are sent
+LONGEST_S = 600.0  # to send the last data, when calls have no limit at all
+PROBE_S = 10.0
+
+
+class MountFailed(Exception):
+    """The mount cannot be; the text is one sentence for the user."""
+
+    def __init__(self, sentence: str, *, is_unreachable: bool = False) -> None:
+        super().__init__(sentence)
+        self.is_unreachable = is_unreachable  # what `nofail` forgives
+
+
+class Interrupted(Exception):
+    """Somebody wanted an end before the mount answered, or wanted it faster than is safe."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """What the signals said: nothing, to leave, to leave at once."""
+
+    asked: trio.Event = field(default_factory=trio.Event)
+    is_hurried: bool = False
+    _under_way: trio.CancelScope | None = None
+
+    def heard(self, number: int) -> None:
+        """Take one signal; the second one ends the step that is under way and skips the rest."""
+        if self.asked.is_set():
+            self.is_hurried = True
+            if self._under_way is not None:
+                self._under_way.cancel()
+        log.info("%s: %s", signal.Signals(number).name, "hurrying" if self.is_hurried else "ending")
+        self.asked.set()
+
+    async def step(
+        self, what: str, action: Callable[[], Awaitable[object]], seconds: float
+    ) -> None:
+        """Do one step of the stop; a failure is logged and the next one comes."""
+        if self.is_hurried:
+            log.warning("no time to %s", what)
+            return
+        with trio.move_on_after(seconds, shield=True) as self._under_way:
+            try:
+                await action()
+            except Exception:
+                log.exception("could not %s", what)
+        if self._under_way.cancelled_caught:
+            log.error("gave up to %s", what)
+        self._under_way = None
+
+
+@dataclass(slots=True)
+class Mount:
+    """Everything that belongs to one running mount."""
+
+    options: MountOptions
+    mountpoint: str
+    link: Link
+    filesystem: Filesystem
+    server: Server
+    device: str = ""  # in the kernel's mount table
+    is_ready: bool = False
+    ended: trio.Event = field(default_factory=trio.Event)  # the kernel asks no more
+
+    def attach(self) -> None:
+        """Mount; raises MountFailed."""
+        try:
+            self.server.attach(self.mountpoint, mountpoint.fuse_options(self.options))
+        except OSError as error:
+            raise MountFailed(f"cannot mount on {self.mountpoint}: {error.strerror}") from error
+        mounted = mountpoint.mounted_on(self.mountpoint)
+        self.device = mounted.device if mounted is not None else ""
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the mount table still holds it."""
+        return any(mounted.device == self.device for mounted in mountpoint.mounts())
+
+    @property
+    def data_s(self) -> float:
+        """How long it may take to send the last data; who hangs is found out much earlier."""
+        return min(self.options.server.timeout_s * DATA_PATIENCE, LONGEST_S)
+
+
+async def run(
+    options: MountOptions,
+    where: str,
+    logins: Callable[[], Sequence[Login]],
+    ready: Callable[[], None],
+    stopping: Callable[[], None],
+) -> None:
+    """Mount, call ``ready`` once the mount answers, serve until unmounted or told to stop.
+
+    Raises MountFailed if it does not come to serving, Interrupted if a signal was first or a
+    second one came, and whatever else went wrong, always after unmounting.
+    """
+    stop = Stop()
+    try:
+        with trio.open_signal_receiver(*ENDING) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_listen, signals, stop)
+                await _run(options, where, logins, ready, stopping, stop)
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise reason_of(group) from group
+
+
+def reason_of(error: BaseException) -> BaseException:
+    """What to tell of a group of exceptions: the one that is meant for the user, or the only one.
+
+    A group that says several things stays as it is.
+    """
+    leaves = list(_leaves(error))
+    for kind in (MountFailed, Interrupted):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return leaves[0] if len(leaves) == 1 else error
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
+
+
+async def _run(
+    options: MountOptions,
+    where: str,
+    logins: Callable[[], Sequence[Login]],
+    ready: Callable[[], None],
+    stopping: Callable[[], None],
+    stop: Stop,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        mount = await _unless(stop, partial(_start, options, where, logins, nursery))
+        try:
+            mount.attach()
+            await _serve(mount, ready, stop)
+        finally:
+            stopping()
+            await _stop(mount, stop)
+            nursery.cancel_scope.cancel()
+    if stop.is_hurried:
+        raise Interrupted("ended at once, as asked; what was not sent yet is lost")
+    if not mount.is_ready:
+        raise Interrupted("interrupted; nothing is mounted")
+
+
+async def _listen(signals: AsyncIterator[int], stop: Stop) -> None:
+    async for number in signals:
+        stop.heard(number)
+
+
+async def _unless(stop: Stop, start: Callable[[], Awaitable[Mount]]) -> Mount:
+    """Start, unless a signal comes first."""
+    mount: Mount | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def give_up() -> None:
+            await stop.asked.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(give_up)
+        mount = await start()
+        nursery.cancel_scope.cancel()
+    if mount is None:
+        raise Interrupted("interrupted; nothing is mounted")
+    return mount
+
+
+# The start
+
+
+async def _start(
+    options: MountOptions, where: str, logins: Callable[[], Sequence[Login]], nursery: trio.Nursery
+) -> Mount:
+    service = options.service
+    link = Link(
+        Target(service.server, service.share),
+        policy_of(options),
+        logins,
+        partial(_dial, options),
+        nursery,
+    )
+    try:
+        filesystem = await _share(options, link, nursery)
+    except BaseException:
+        await link.close()
+        raise
+    return Mount(options, where, link, filesystem, Server(filesystem, options.server.timeout_s))
+
+
+async def _share(options: MountOptions, link: Link, nursery: trio.Nursery) -> Filesystem:
+    """Connect, and see that the folder is there; raises MountFailed."""
+    service = options.service
+    prefix = "\\".join(
+        to_wire(os.fsencode(part), options.presentation.names) for part in service.directory
+    )
+    share = Share(link, prefix)
+    try:
+        await share.connect()
+        filesystem = Filesystem(share, presentation_of(options), data_of(options), nursery)
+        await filesystem.start()
+    except StatusError as error:
+        said = SENTENCES.get(error.status)
+        sentence = f"{said[:1].lower()}{said[1:]}" if said else str(error)
+        raise MountFailed(f"{service}: {sentence}") from error
+    except SmbError as error:
+        is_unreachable = isinstance(error, ConnectionLost)
+        raise MountFailed(f"{service}: {error}", is_unreachable=is_unreachable) from error
+    except OSError as error:
+        raise MountFailed(f"{service}: {error.strerror or error}") from error
+    return filesystem
+
+
+async def _dial(options: MountOptions) -> tuple[trio.abc.Stream, bool]:
+    server = options.server
+    netbios = NetBios(
+        called=server.server_netbios_name,
+        calling=server.netbios_name,
+        always=True if server.netbios_session else None,
+    )
+    connected = await connect(
+        options.service.server,
+        server.port,
+        timeout_s=server.timeout_s,
+        addresses=partial(resolve, server.address) if server.address else None,
+        srcaddr=server.source_address or None,
+        netbios=netbios,
+    )
+    return connected.stream, connected.netbios
+
+
+def policy_of(options: MountOptions) -> Policy:
+    """What the engine insists on."""
+    server = options.server
+    return Policy(
+        dialects=server.dialects,
+        sign=server.sign,
+        seal=server.seal,
+        timeout_s=server.timeout_s,
+        echo_interval_s=server.echo_interval_s,
+        max_credits=min(server.max_credits, 8192),
+        rsize=min(server.read_size or MIB, 8 * MIB),
+        wsize=min(server.write_size or MIB, 8 * MIB),
+    )
+
+
+def presentation_of(options: MountOptions) -> Presentation:
+    """How files are shown."""
+    shown, caching = options.presentation, options.caching
+    return Presentation(
+        uid=shown.uid,
+        gid=shown.gid,
+        file_mode=shown.file_mode,
+        dir_mode=shown.dir_mode,
+        names=shown.names,
+        symlink=shown.symlink,
+        actimeo_s=caching.file_attributes_s,
+        acregmax_s=caching.file_attributes_s,
+        acdirmax_s=caching.directory_attributes_s,
+        timeout_s=options.server.timeout_s,
+        ids=shown.ids,
+        dynperm=shown.dynperm,
+        reparse=shown.reparse,
+        nodelete=shown.no_delete,
+        symlinkroot=os.fsencode(shown.symlink_root) if shown.symlink_root else None,
+        user_xattr=shown.user_xattrs,
+        block_size=shown.block_size,
+    )
+
+
+def data_of(options: MountOptions) -> DataPolicy:
+    """How file data is cached."""
+    caching = options.caching
+    return DataPolicy(
+        cache_bytes=caching.memory,
+        read_ahead_bytes=min(caching.readahead or 16 * MIB, caching.memory // 4),
+        believe_s=caching.file_attributes_s,
+        is_cached=caching.mode != "none",
+        is_synchronous=caching.write_through,
+        flushes=caching.strict_sync,
+    )
+
+
+# Serving
+
+
+async def _serve(mount: Mount, ready: Callable[[], None], stop: Stop) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_answer, mount, nursery.cancel_scope)
+        nursery.start_soon(_leave_when_asked, mount, stop, nursery.cancel_scope)
+        await _probe(mount)
+        await trio.to_thread.run_sync(mountpoint.tune, mount.mountpoint)
+        log.info("%s is mounted on %s", mount.options.service, mount.mountpoint)
+        ready()
+        mount.is_ready = True
+
+
+async def _answer(mount: Mount, scope: trio.CancelScope) -> None:
+    """Serve the kernel; the end of it, by umount, is the end of the mount."""
+    await mount.server.serve()
+    mount.ended.set()
+    scope.cancel()
+
+
+async def _probe(mount: Mount) -> None:
+    """See that the mount answers; in a thread, or the event loop would wait for itself."""
+    with trio.move_on_after(PROBE_S):
+        try:
+            await trio.to_thread.run_sync(os.lstat, mount.mountpoint, abandon_on_cancel=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise MountFailed(
+                f"{mount.mountpoint} was mounted but does not work: {reason}"
+            ) from error
+        return
+    raise MountFailed(f"{mount.mountpoint} was mounted but does not answer")
+
+
+async def _leave_when_asked(mount: Mount, stop: Stop, scope: trio.CancelScope) -> None:
+    await stop.asked.wait()
+    # Unmounted while served: the kernel still sends last writes, flushes and releases.
+    if mount.is_attached:
+        write_back = partial(mountpoint.write_back, mount.mountpoint)
+        await stop.step("write back what programs changed in memory", write_back, mount.data_s)
+        await stop.step("unmount", partial(mountpoint.unmount, mount.mountpoint), STEP_S)
+    if not mount.ended.is_set():  # a program holds it, and would until it ends
+        await stop.step("send what is unsent", mount.filesystem.drain, mount.data_s)
+        mount.server.stop()
+        await stop.step("answer the last calls", mount.ended.wait, STEP_S)
+    scope.cancel()
+
+
+# The stop
+
+
+async def _stop(mount: Mount, stop: Stop) -> None:
+    await stop.step("send what is unsent", mount.filesystem.stop, mount.data_s)
+    mount.server.detach(unmount=mount.is_attached)
+    if mount.is_attached:  # libfuse leaves a mount that was aborted
+        remove = partial(mountpoint.unmount, mount.mountpoint)
+        await stop.step("unmount", remove, STEP_S)
+    await stop.step("leave the share", mount.link.close, STEP_S)

@@ -1,0 +1,158 @@
+"""Reading an open file: from what was read ahead, or from the server.
+
+Easily broken: a read waits for the writes that were made before it began and no others; whatever
+it was given to wait for may be stale, taken by another or lost with another's handle when it
+comes, so it looks again, a few times, and then asks the server by its own handle, whose error is
+the one to tell.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections import deque
+
+import trio
+
+from smbfs.cache.pages import Piece
+from smbfs.cache.streams import START_BYTES
+from smbfs.engine.handle import Handle, Posted
+from smbfs.vfs.openfile import KNOWN, File, Open
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3  # to read through the read-ahead before asking the server straight
+DEPTH = 16  # pieces of one plan under way
+
+
+def read_now(opened: Open, offset: int, size: int) -> list[memoryview] | None:
+    """The bytes of a range if they are here."""
+    if not _reads_ahead(opened) or opened.file.dirty.touches(offset, size):
+        return None
+    return _here(opened, offset, _clipped(opened.file, offset, size, trio.current_time()))
+
+
+async def read(opened: Open, offset: int, size: int) -> list[memoryview]:
+    """The bytes of a range, short only at the end of the file."""
+    if not _reads_ahead(opened):
+        return await _straight(opened, offset, size)
+    file, began_s = opened.file, trio.current_time()
+    await file.clear(offset, size)
+    views = _here(opened, offset, _clipped(file, offset, size, began_s))
+    for attempt in range(ATTEMPTS):
+        if views is not None:
+            return views
+        if attempt:
+            await file.sent()  # or a write that moves the end of the file is not seen yet
+        wanted = _clipped(file, offset, size, began_s)
+        if not await _fetched(opened, offset, wanted):
+            break
+        await file.clear(offset, size)
+        views = file.pages.lookup(offset, wanted, began_s)
+    # Somebody writes or takes what we fetch all the time, or the fetch failed.
+    return views if views is not None else await _straight(opened, offset, size)
+
+
+def _clipped(file: File, offset: int, size: int, began_s: float) -> int:
+    """How much of a range lies within the file, if that is known."""
+    return max(0, min(size, file.size - offset)) if file.is_size_known(began_s) else size
+
+
+def _reads_ahead(opened: Open) -> bool:
+    return not opened.is_direct and opened.file.pages.believe_s > 0 and opened.is_alive
+
+
+def _here(opened: Open, offset: int, size: int) -> list[memoryview] | None:
+    file = opened.file
+    file.read_at_s = trio.current_time()
+    views = file.pages.lookup(offset, size, file.read_at_s)
+    if views is not None:
+        file.pages.piece_bytes = opened.handle.read_size
+        _fetch(opened, file.pages.ahead(offset, size, file.size))
+    return views
+
+
+async def _straight(opened: Open, offset: int, size: int) -> list[memoryview]:
+    file = opened.file
+    await file.clear(offset, size)
+    had_unsent = bool(file.dirty)
+    views = await opened.handle.read(offset, size)
+    if had_unsent and sum(map(len, views)) < size:
+        await file.sent()  # the file may be longer by what was unsent
+        views = await opened.handle.read(offset, size)
+    return views
+
+
+async def _fetched(opened: Open, offset: int, size: int) -> bool:
+    """Fetch what is missing of a range, and some more; whether all that was waited for came."""
+    file = opened.file
+    file.ground.make_room(file, size + START_BYTES)
+    file.pages.piece_bytes = opened.handle.read_size
+    _fetch(opened, file.pages.plan(offset, size, file.size, trio.current_time()))
+    awaited = file.pages.covering(offset, size)
+    for piece in awaited:
+        assert isinstance(piece.done, trio.Event)
+        await piece.done.wait()
+    return all(piece.error is None for piece in awaited)
+
+
+def _fetch(opened: Open, pieces: list[Piece]) -> None:
+    """Start to fetch what a plan named."""
+    for piece in pieces:
+        piece.done = trio.Event()
+    if pieces:
+        opened.file.ground.nursery.start_soon(_bring, opened, pieces)
+
+
+async def _bring(opened: Open, pieces: list[Piece]) -> None:
+    """Fetch pieces in their order, several at once; each is stored or failed in the end."""
+    file, handle = opened.file, opened.handle
+    error: Exception = OSError(errno.EIO, "the read was given up")
+    todo = deque(pieces)
+    posted: deque[tuple[Piece, Posted[memoryview]]] = deque()
+    try:
+        while todo or posted:
+            while todo and len(posted) < DEPTH:
+                piece = todo[0]
+                posted.append((piece, await handle.post_read(piece.offset, piece.size)))
+                todo.popleft()
+            piece, slot = posted[0]
+            data = await handle.take_read(slot)
+            _store(file, piece, await _whole(file, handle, piece, data))
+            posted.popleft()
+    except KNOWN as failure:
+        error = failure  # the reader asks again by its own handle and hears it then
+    except Exception as bug:
+        log.exception("bug: a read ended with %r", bug)
+        error = bug
+    finally:
+        for _, slot in posted:
+            handle.abandon(slot)
+        for piece in (*[piece for piece, _ in posted], *todo):
+            file.pages.fail(piece, error)
+            _wake(piece)
+
+
+async def _whole(file: File, handle: Handle, piece: Piece, data: memoryview) -> memoryview:
+    """All bytes of a piece, although the first answer may be short: that is no end of the file.
+
+    Unless the file is known to end right there.
+    """
+    parts, at = [data], piece.offset + len(data)
+    while data and at < piece.end and at != file.size:
+        data = await handle.read_piece(at, piece.end - at)
+        parts.append(data)
+        at += len(data)
+    return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
+
+
+def _store(file: File, piece: Piece, data: memoryview) -> None:
+    end = piece.offset + len(data)
+    may_be_last = file.dirty.end <= end  # or the server has not got all of the file yet
+    file.pages.store(piece, data, trio.current_time(), may_be_last=may_be_last)
+    _wake(piece)
+
+
+def _wake(piece: Piece) -> None:
+    assert isinstance(piece.done, trio.Event)
+    piece.done.set()

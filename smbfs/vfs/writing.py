@@ -1,0 +1,89 @@
+"""Writing an open file: behind the program's back, straight to the server, or at its end.
+
+Easily broken: every write passes the file's door, so that none slips in between the question
+where the file ends and the bytes that are put there; and a write that goes straight waits for
+those before it that it overlaps, or an old byte would win.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from smbfs.cache.dirty import room_for
+from smbfs.engine import steps
+from smbfs.errors import ServerSilent
+from smbfs.vfs.openfile import Open, must_live
+
+FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
+
+Data = bytes | memoryview
+
+
+async def write(opened: Open, offset: int, data: Data) -> None:
+    """Take bytes to be sent, or send them, as the descriptor was opened for.
+
+    The bytes are kept, not copied: the caller must not change them any more.  Raises the file's
+    first lost write, and what went wrong with this one if it was to go straight to the server.
+    """
+    opened.file.tell()
+    if not data:
+        return
+    if opened.is_append:
+        await opened.file.alone(lambda: _append(opened, data))
+    elif opened.is_direct or opened.is_synchronous:
+        await _write_through(opened, offset, data)
+    else:
+        await _write_behind(opened, offset, data)
+
+
+async def _write_behind(opened: Open, offset: int, data: Data) -> None:
+    file, room = opened.file, opened.file.ground.room
+    needed = room_for(len(data))
+    await file.enter()
+    try:
+        while file.dirty.room and file.dirty.room + needed > FILE_DIRTY_BYTES:
+            await file.moved()
+            file.tell()
+        await room.take(needed)
+        try:
+            file.tell()
+            must_live(opened)
+        except BaseException:
+            room.give(needed)
+            raise
+        file.pages.drop(offset, len(data))
+        file.dirty.add(opened, offset, data)
+        file.ground.inodes.changed(file.inode)
+        file.pump()
+    finally:
+        file.leave()
+
+
+async def _write_through(opened: Open, offset: int, data: Data) -> None:
+    file = opened.file
+    await file.enter()
+    try:
+        await file.clear(offset, len(data))
+        file.tell()
+        piece = file.through(opened, offset, data)
+    finally:
+        file.leave()
+    assert isinstance(piece.done, trio.Event)
+    await piece.done.wait()
+    if piece.error is not None:
+        raise piece.error
+
+
+async def _append(opened: Open, data: Data) -> None:
+    file, handle = opened.file, opened.handle
+    [information] = await handle.do(steps.query_all())
+    offset = information.end_of_file
+    try:
+        await handle.write(offset, data)
+    except ServerSilent as error:  # it may still land, on top of what is written next
+        file.lost(error, f"{len(data)} bytes at the end")
+        raise
+    finally:
+        file.pages.drop(offset, len(data))
+        file.ground.inodes.changed(file.inode)
+    file.confirmed(offset + len(data), handle)

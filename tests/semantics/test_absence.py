@@ -1,0 +1,224 @@
+"""LOCK, LOSS and MOUNT promises: what ends at this machine, and what when nobody answers."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.mount.ground import eventually, fails, noise, opened
+from tests.mounted import MountedShare, MountError
+from tests.samba import Samba
+from tests.semantics.conftest import Here, meanwhile
+from tests.semantics.document import proves
+
+LOCKS = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+getattr(fcntl, sys.argv[2])(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
+MIB = 1 << 20
+
+
+def can_lock(path: os.PathLike[str], call: str) -> bool:
+    """Whether another program gets an exclusive lock by this call of fcntl."""
+    command = [sys.executable, "-c", LOCKS, str(path), call]
+    return subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 0
+
+
+@proves("LOCK-1 `flock` and `fcntl` locks hold between the programs of this mount.")
+@pytest.mark.parametrize("call", ["flock", "lockf"])
+def test_locks(here: Here, call: str) -> None:
+    with opened(here.path / "file", os.O_CREAT | os.O_RDWR) as fd:
+        getattr(fcntl, call)(fd, fcntl.LOCK_EX)
+        assert not can_lock(here.path / "file", call)
+        getattr(fcntl, call)(fd, fcntl.LOCK_UN)
+        assert can_lock(here.path / "file", call)
+
+
+@proves("LOCK-2 The server is not told of them: a lock here stops nobody elsewhere.")
+@pytest.mark.parametrize("call", ["flock", "lockf"])
+def test_locks_stay_here(here: Here, call: str) -> None:
+    with opened(here.path / "file", os.O_CREAT | os.O_RDWR) as fd:
+        getattr(fcntl, call)(fd, fcntl.LOCK_EX)
+        assert can_lock(here.through("actimeo=0") / "file", call)
+
+
+@proves(
+    "LOSS-1 A call that the server leaves without an answer fails after `timeout=` seconds (15) "
+    "with ETIMEDOUT, EHOSTDOWN or, on an open file, EIO."
+)
+def test_deadlines(private: Samba) -> None:
+    with MountedShare(private, "share", "timeout=1", "actimeo=0") as mounted:
+        private.freeze()
+        for call in (os.stat, os.listdir, os.mkdir, os.unlink):
+            started = time.monotonic()
+            with fails(errno.ETIMEDOUT, errno.EHOSTDOWN):
+                call(mounted.path / "name")
+            assert time.monotonic() - started < 8
+        private.thaw()
+
+
+@proves(
+    "LOSS-1 A call that the server leaves without an answer fails after `timeout=` seconds (15) "
+    "with ETIMEDOUT, EHOSTDOWN or, on an open file, EIO."
+)
+@pytest.mark.parametrize("call", ["read", "write", "fsync", "close"])
+def test_deadlines_of_data(private: Samba, call: str) -> None:
+    calls = {
+        "read": lambda fd: os.pread(fd, 4096, 0),
+        "write": lambda fd: os.pwrite(fd, b"now", 0),
+        "fsync": os.fsync,
+        "close": os.close,
+    }
+    with MountedShare(private, "share", "timeout=1") as mounted:
+        (mounted.behind / "file").write_text("there")
+        flags = os.O_RDWR | (os.O_SYNC if call == "write" else 0)
+        fd = os.open(mounted.path / "file", flags)
+        if call in ("fsync", "close"):
+            private.freeze()
+            os.write(fd, noise(1000))
+        private.freeze()
+        started = time.monotonic()
+        with fails(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EIO):
+            calls[call](fd)
+        assert time.monotonic() - started < 8
+        private.thaw()
+        if call != "close":
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+@proves(
+    "LOSS-2 When the server is back, the next call makes a new connection, and the mount goes on."
+)
+def test_the_server_comes_back(private: Samba) -> None:
+    with MountedShare(private, "share", "timeout=5", "actimeo=0") as mounted:
+        (mounted.path / "file").write_text("before")
+        private.kill()
+        with pytest.raises(OSError, match="Errno"):
+            (mounted.path / "file").read_text()
+        private.start()
+
+        def is_back() -> bool:
+            try:
+                return (mounted.path / "file").read_text() == "before"
+            except OSError:
+                return False
+
+        assert eventually(is_back, 10)
+        (mounted.path / "file").write_text("after")
+        assert (mounted.behind / "file").read_text() == "after"
+
+
+@proves(
+    "LOSS-3 A file that was open when the connection was lost gives EIO at every further read, "
+    "write, fsync and truncation; opened again, it works."
+)
+def test_open_files_are_lost(private: Samba) -> None:
+    with MountedShare(private, "share", "actimeo=0") as mounted:
+        (mounted.path / "file").write_text("still there")
+        with opened(mounted.path / "file", os.O_RDWR | os.O_DIRECT) as fd:
+            assert private.drop_connections() > 0
+            time.sleep(0.3)
+            with fails(errno.EIO):
+                os.pread(fd, 4096, 0)
+            with fails(errno.EIO):
+                os.pwrite(fd, b"nowhere", 0)
+            with fails(errno.EIO):
+                os.ftruncate(fd, 1)
+            with fails(errno.EIO):
+                os.fsync(fd)
+            with opened(mounted.path / "file") as again:
+                assert os.read(again, 20) == b"still there"
+
+
+@proves(
+    "LOSS-4 Bytes that were taken and not yet sent when the connection was lost are lost, and the "
+    "close says so."
+)
+def test_unsent_bytes_are_lost(private: Samba) -> None:
+    with MountedShare(private) as mounted:
+        fd = os.open(mounted.path / "file", os.O_CREAT | os.O_WRONLY)
+        private.freeze()
+        os.write(fd, noise(MIB))
+        private.kill()
+        with fails(errno.EIO):
+            os.close(fd)
+        private.start()
+        assert (mounted.behind / "file").read_bytes() == b""
+
+
+@proves("LOSS-5 A change that was asked for is never asked for twice.")
+def test_nothing_is_repeated(private: Samba) -> None:
+    with MountedShare(private, "share", "timeout=5") as mounted:
+        (mounted.path / "one").mkdir()
+        private.freeze()
+        with meanwhile(0.5, private.kill), pytest.raises(OSError, match="Errno"):
+            (mounted.path / "two").mkdir()
+        private.start()
+        assert eventually(lambda: os.path.isdir(mounted.path / "one"), 10)
+        assert os.listdir(mounted.behind) == ["one"]
+
+
+@proves(
+    "MOUNT-1 The command ends with status 0 when the mount answers, and leaves nothing mounted if "
+    "it ends otherwise."
+)
+def test_mounting(samba: Samba) -> None:
+    with MountedShare(samba, "nested") as mounted:
+        assert (mounted.path / "sub" / "dir" / "file.txt").read_text() == "found\n"
+    failing = MountedShare(samba, "denied")
+    with pytest.raises(MountError) as error:
+        failing.mount()
+    assert error.value.status == 32
+    assert not failing.is_mounted()
+    failing.close()
+
+
+@proves(
+    "MOUNT-2 `umount`, `smbfs umount` and SIGTERM send every byte that was written before the "
+    "daemon ends."
+)
+@pytest.mark.parametrize("how", ["umount", "smbfs umount", "SIGTERM"])
+def test_unmounting(here: Here, samba: Samba, how: str) -> None:
+    data = noise(8 * MIB)
+    with MountedShare(samba, directory=here.behind.name) as mounted:
+        fd = os.open(mounted.path / "file", os.O_CREAT | os.O_WRONLY)
+        os.write(fd, data)
+        if how == "SIGTERM":
+            mounted.terminate()  # with the file still open
+            with pytest.raises(OSError, match="Errno"):
+                os.close(fd)
+        else:
+            os.close(fd)
+            command = ["umount", "-i", str(mounted.path)]
+            if os.geteuid() != 0:
+                command = ["fusermount3", "-u", str(mounted.path)]
+            if how == "smbfs umount":
+                mounted.umount()
+            else:
+                subprocess.run(command, check=True, timeout=30)
+            mounted.wait_for_end()
+        assert (here.behind / "file").read_bytes() == data
+
+
+@proves("MOUNT-3 A mount with `ro` changes nothing on the server (EROFS).")
+def test_read_only(here: Here) -> None:
+    (here.behind / "file").write_text("as it was")
+    path = here.through("ro")
+    assert (path / "file").read_text() == "as it was"
+    with fails(errno.EROFS), opened(path / "file", os.O_RDWR):
+        pass
+    for call in (os.mkdir, os.unlink, os.rmdir):
+        with fails(errno.EROFS):
+            call(path / "file" if call is os.unlink else path / "new")
+    with fails(errno.EROFS):
+        os.chmod(path / "file", 0o400)
+    assert os.listdir(here.behind) == ["file"]
