@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import shutil
 import signal
 import stat
@@ -155,7 +156,8 @@ def is_alive(path: str, wait_s: float = ALIVE_S) -> bool | None:
             asker.returncode = -signal.SIGKILL  # be it stuck in the kernel: we do not wait for it
             return None
         said.seek(0)
-        return b"not connected" not in said.read()
+        # The second is what a call gets that was waiting when the server died.
+        return re.search(b"not connected|connection abort", said.read()) is None
 
 
 def unmount_command(path: str, *, lazy: bool) -> list[str]:

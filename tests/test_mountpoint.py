@@ -230,6 +230,7 @@ def fake_stat(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("exit 0", True),
         ("echo 'stat: Permission denied' >&2; exit 1", True),
         ("echo 'stat: Transport endpoint is not connected' >&2; exit 1", False),
+        ("echo 'stat: Software caused connection abort' >&2; exit 1", False),
     ],
 )
 def test_who_lives(

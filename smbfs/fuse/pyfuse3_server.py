@@ -275,6 +275,10 @@ class Operations(pyfuse3.Operations):
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
         request = Request(0, 0, 0)
         after = start_id
+        for item in self._fs.dots(FileHandle(fh))[after:2]:  # the kernel adds no ``.`` and ``..``
+            attr = _attributes(item.attributes)
+            if not pyfuse3.readdir_reply(token, item.name, attr, item.next_id):
+                return
         while items := await self._items(request, FileHandle(fh), after, after != start_id):
             for item in items:
                 if not self._reply(token, item):

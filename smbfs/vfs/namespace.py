@@ -143,9 +143,14 @@ async def refresh(volume: Volume, inode: Inode) -> None:
     # A handle on the deleted name counts the names that are left; others may count it as well.
     if (handle := inode.lend(for_links=True)) is not None:
         asked = volume.moment()
-        [information] = await handle.do(query_all())
-        volume.inodes.learn(inode, information, inode.special, asked)
-        return
+        try:
+            [information] = await handle.do(query_all())
+        except StatusError as error:
+            if error.status != Status.FILE_CLOSED:  # its owner closed it meanwhile: ask by name
+                raise
+        else:
+            volume.inodes.learn(inode, information, inode.special, asked)
+            return
     seen = await volume.steady.at(
         lambda: volume.inodes.path(inode), lambda path: see(volume, path, inode)
     )

@@ -130,12 +130,15 @@ class User:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command as the user."""
+        # The user may not write where coverage keeps its data, and it would say so.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
         return subprocess.run(
             [*self.inside, *AS_USER, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=30,
+            env=environment,
             check=False,
         )
 

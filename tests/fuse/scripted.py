@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from smbfs.fuse.pyfuse3_server import Operations
-from smbfs.fuse.server import MISS, Attributes, Entry, Node
+from smbfs.fuse.server import MISS, Attributes, DirectoryItem, Entry, FileHandle, Node
 
 TIMEOUT_S = 5.0
 CTX = SimpleNamespace(uid=1000, gid=1001, pid=42, umask=0o22)
@@ -50,6 +50,9 @@ class Fake:
 
     def forget(self, nodes: list[tuple[Node, int]]) -> None:
         self.forgotten += nodes
+
+    def dots(self, fh: FileHandle) -> list[DirectoryItem]:
+        return list(self.answers.get("dots", []))
 
     def listed(self, node: Node) -> None:
         self.was_listed.append(node)

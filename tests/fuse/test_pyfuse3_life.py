@@ -56,6 +56,15 @@ async def test_an_entry_that_cannot_be_told_is_forgotten() -> None:
     assert fake.forgotten == [(7, 1)]
 
 
+@pytest.mark.logs("bug: TypeError")
+async def test_an_absence_that_cannot_be_told_has_nothing_to_forget() -> None:
+    never: Any = "never"
+    operations, fake = server(lookup=Entry(None, never))
+    with pytest.raises(pyfuse3.FUSEError):
+        await operations.lookup(1, b"n", CTX)
+    assert fake.forgotten == []
+
+
 @pytest.mark.logs("bug: OverflowError")
 async def test_a_file_that_cannot_be_told_is_closed_again() -> None:
     operations, fake = server(create=(Opened(FileHandle(6)), Entry(attributes(size=1 << 63))))
@@ -103,6 +112,30 @@ async def test_what_did_not_fit_is_not_counted(monkeypatch: pytest.MonkeyPatch) 
     await operations.readdir(3, 0, None)
     assert len(answer.entries) == 2
     assert fake.was_listed == [2, 3]
+
+
+DOTS = [DirectoryItem(b".", attributes(7), 1), DirectoryItem(b"..", attributes(8), 2)]
+
+
+@pytest.mark.parametrize(("after", "rest"), [(0, DOTS), (1, DOTS[1:]), (2, [])])
+async def test_the_dots_come_first_and_count_as_no_lookup(
+    after: int, rest: list[DirectoryItem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Answer(10, monkeypatch)
+    operations, fake = server(dots=DOTS, readdir_now=[items(3), []])
+    await operations.readdir(3, after, None)
+    assert [name for name, _, _ in answer.entries] == [one.name for one in rest] + [b"3"]
+    assert fake.was_listed == [3]
+
+
+async def test_dots_that_do_not_fit_are_left_for_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = Answer(1, monkeypatch)
+    operations, fake = server(dots=DOTS, readdir_now=[items(3), []])
+    await operations.readdir(3, 0, None)
+    assert answer.entries == [(b".", 7, 1)]
+    assert fake.asked == []
 
 
 async def test_an_error_after_some_entries_is_told_at_the_next_call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -210,3 +211,14 @@ def test_a_listing_by_descriptor(here: Here) -> None:
         os.unlink("file-00002", dir_fd=fd)
         assert os.stat("sub/moved", dir_fd=fd).st_size == 0
     assert len(os.listdir(here.behind)) == 9
+
+
+def test_a_directory_lists_itself_and_the_one_above(here: Here) -> None:
+    (here.path / "d").mkdir()
+    said = subprocess.run(
+        ["ls", "-ai", here.path / "d"], capture_output=True, text=True, check=True, timeout=30
+    )
+    numbers = dict(reversed(line.split()) for line in said.stdout.splitlines())
+    assert numbers.keys() == {".", ".."}
+    assert int(numbers["."]) == (here.path / "d").stat().st_ino
+    assert int(numbers[".."]) == here.path.stat().st_ino
