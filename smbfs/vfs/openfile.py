@@ -324,10 +324,11 @@ class File:
 
     # Waiting
 
-    async def sent(self) -> None:
-        """Wait until every write made so far was confirmed or has failed."""
-        serial = self.dirty.serial  # not what is written meanwhile, or this might never end
-        await self.until(lambda: self.dirty.is_confirmed(serial))
+    async def sent(self, serial: int | None = None) -> None:
+        """Wait until every write made so far, or up to a number, was confirmed or has failed."""
+        # Not for what is written meanwhile, or this might never end.
+        latest = self.dirty.serial if serial is None else serial
+        await self.until(lambda: self.dirty.is_confirmed(latest))
 
     async def clear(self, offset: int, size: int) -> None:
         """Wait until every write made so far to a range was confirmed or has failed."""

@@ -21,7 +21,7 @@ from smbfs.vfs.openfile import KNOWN, File, Open
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # to read through the read-ahead before asking the server straight
+ATTEMPTS = 2  # to read through the read-ahead before asking the server straight
 DEPTH = 16  # pieces of one plan under way
 
 
@@ -34,23 +34,20 @@ def read_now(opened: Open, offset: int, size: int) -> list[memoryview] | None:
 
 async def read(opened: Open, offset: int, size: int) -> list[memoryview]:
     """The bytes of a range, short only at the end of the file."""
-    if not _reads_ahead(opened):
-        return await _straight(opened, offset, size)
-    file, began_s = opened.file, trio.current_time()
+    file, began_s, serial = opened.file, trio.current_time(), opened.file.dirty.serial
     await file.clear(offset, size)
-    views = _here(opened, offset, _clipped(file, offset, size, began_s))
-    for attempt in range(ATTEMPTS):
+    if _reads_ahead(opened):
+        wanted = _clipped(file, offset, size, began_s)
+        views = _here(opened, offset, wanted)
+        for _ in range(ATTEMPTS):
+            if views is not None:
+                return views
+            if not await _fetched(opened, offset, wanted):
+                break
+            views = file.pages.lookup(offset, wanted, began_s)
         if views is not None:
             return views
-        if attempt:
-            await file.sent()  # or a write that moves the end of the file is not seen yet
-        wanted = _clipped(file, offset, size, began_s)
-        if not await _fetched(opened, offset, wanted):
-            break
-        await file.clear(offset, size)
-        views = file.pages.lookup(offset, wanted, began_s)
-    # Somebody writes or takes what we fetch all the time, or the fetch failed.
-    return views if views is not None else await _straight(opened, offset, size)
+    return await _straight(opened, offset, size, serial)
 
 
 def _clipped(file: File, offset: int, size: int, began_s: float) -> int:
@@ -72,13 +69,13 @@ def _here(opened: Open, offset: int, size: int) -> list[memoryview] | None:
     return views
 
 
-async def _straight(opened: Open, offset: int, size: int) -> list[memoryview]:
+async def _straight(opened: Open, offset: int, size: int, serial: int) -> list[memoryview]:
+    """Ask the server, who has all writes to this range up to a number."""
     file = opened.file
-    await file.clear(offset, size)
-    had_unsent = bool(file.dirty)
+    has_all = file.dirty.is_confirmed(serial)
     views = await opened.handle.read(offset, size)
-    if had_unsent and sum(map(len, views)) < size:
-        await file.sent()  # the file may be longer by what was unsent
+    if not has_all and sum(map(len, views)) < size:
+        await file.sent(serial)  # the file may be longer by what was unsent elsewhere
         views = await opened.handle.read(offset, size)
     return views
 

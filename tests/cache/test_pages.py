@@ -131,7 +131,8 @@ def test_nothing_is_read_ahead_behind_a_known_end() -> None:
     kept = pages()
     pieces = kept.plan(0, 100, 0, 0.0)
     serve(kept, pieces, end=50)
-    assert spans(kept.ahead(0, 50, 5000)) == []
+    assert spans(kept.plan(0, 50, 5000, 0.0)) == []
+    assert kept.ahead(0, 120, 5000) == []
 
 
 def test_what_is_too_old_is_not_handed_out_and_is_fetched_again() -> None:

@@ -29,7 +29,7 @@ class Disk:
         for directory, directories, files in os.walk(self.root):
             for name in [*directories, *files]:
                 path = os.path.join(directory, name)
-                found[os.path.relpath(path, self.root)] = shape(path)
+                found[path.removeprefix(f"{self.root}/")] = shape(path)
         return found
 
     async def content(self, path: str) -> bytes:

@@ -14,6 +14,7 @@ from collections import Counter
 import trio
 
 from smbfs.fuse.server import ROOT, Attributes, Change, Entry, FileHandle, Miss, Node, Opened
+from smbfs.wire.symlink import MFSYMLINK_SIZE
 from tests.fake.tree import Node as TheirNode
 from tests.model.reference import DIRECTORY, FILE, LINK, Shape, failure
 from tests.vfs.mounted import WHO, Mounted
@@ -144,8 +145,7 @@ class Kernel:
                 if entry.name.startswith(".smbfs"):
                     continue
                 path = f"{above}/{entry.name}" if above else entry.name
-                is_file = not entry.node.is_directory and not entry.node.reparse
-                found[path] = bytes(entry.node.data) if is_file else None
+                found[path] = _content(entry.node)
                 if entry.node.is_directory:
                     waiting.append((path, entry.node))
         return found
@@ -288,3 +288,9 @@ class Kernel:
 
     async def their_rmdir(self, path: str) -> None:
         self.share.remove(path)
+
+
+def _content(node: TheirNode) -> bytes | None:
+    """The bytes of a file; None for directories and links of either kind."""
+    is_link = node.reparse or (node.size == MFSYMLINK_SIZE and node.data.startswith(b"XSym\n"))
+    return None if node.is_directory or is_link else bytes(node.data)

@@ -218,7 +218,7 @@ def test_a_directory_lists_itself_and_the_one_above(here: Here) -> None:
     said = subprocess.run(
         ["ls", "-ai", here.path / "d"], capture_output=True, text=True, check=True, timeout=30
     )
-    numbers = dict(reversed(line.split()) for line in said.stdout.splitlines())
+    numbers = {name: number for number, name in map(str.split, said.stdout.splitlines())}
     assert numbers.keys() == {".", ".."}
     assert int(numbers["."]) == (here.path / "d").stat().st_ino
     assert int(numbers[".."]) == here.path.stat().st_ino

@@ -12,6 +12,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from smbfs.engine.how import How
 from smbfs.engine.link import Link
 from smbfs.engine.share import Share
 from smbfs.fuse.server import ROOT, Change, FileHandle
@@ -24,7 +25,7 @@ from smbfs.vfs.presentation import Presentation
 from smbfs.wire.header import Command
 from tests.fake.link import fake_link
 from tests.fake.messages import Answer, Request
-from tests.fake.script import BadDay
+from tests.fake.script import FOR_EVER, BadDay
 from tests.fake.server import FakeServer
 from tests.fake.tree import Volume
 
@@ -107,6 +108,22 @@ class Bench:
         finally:
             await self.content.release(fh)
 
+    async def share_is_there(self) -> None:
+        """Have the server answer something."""
+        await self.fs.volume.share.on("", How.looking())
+
+    def gate(self, on: Command, *, does: bool = False, times: int = FOR_EVER) -> Gate:
+        """Hold requests of a kind from now on."""
+        closed = Gate(on=on, does=does, times=times)
+        self.server.script.append(closed)
+        return closed
+
+    def turns(self) -> int:
+        """How many turnarounds there were since the last look."""
+        count = self.server.turnarounds
+        self.server.requests.clear()
+        return count
+
     async def settled(self) -> None:
         """Let everything come to rest that needs no time."""
         await trio.testing.wait_all_tasks_blocked()
@@ -142,9 +159,10 @@ async def bench(
         assert not server.open_handles
         ground = fs.content._ground
         assert not ground.files
-        with trio.fail_after(5):
-            while ground.read_budget.used_bytes:  # what was asked for comes, and is thrown away
+        for _ in range(100):  # what was asked for comes, and is thrown away
+            if ground.read_budget.used_bytes:
                 await trio.sleep(0.05)
+        assert ground.read_budget.used_bytes == 0
         assert ground.room.budget.used_bytes == ground.read_budget.holders == 0
         nursery.cancel_scope.cancel()
 

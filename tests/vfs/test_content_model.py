@@ -124,7 +124,7 @@ class Program:
         self.opens.append((await self.bench.open(os.O_RDONLY), os.O_RDONLY))
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False), st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
 def test_a_program_sees_its_own_file(chance: Random, believe_s: float, is_small: bool) -> None:
     policy = DataPolicy(believe_s=believe_s, cache_bytes=300_000 if is_small else 64 << 20)
