@@ -156,10 +156,10 @@ class File:
         return max(self.dirty.end, self._confirmed_end if is_older else 0)
 
     def is_size_known(self, now_s: float) -> bool:
-        """Whether the server told the size a moment ago and we did not change it since."""
+        """Whether the server told the size a moment ago, but for what was written since."""
         seen_s = self.inode.seen.at_s
         is_fresh = now_s - seen_s <= self.ground.policy.believe_s
-        return is_fresh and not self.dirty and seen_s >= self._confirmed_at_s
+        return is_fresh and seen_s >= self._confirmed_at_s
 
     def resized(self, size: int) -> None:
         """Note that we set the size."""
@@ -256,6 +256,8 @@ class File:
                 undo(result)
         except Exception as failure:
             error = failure
+            if isinstance(failure, ServerSilent):
+                self.lost(failure, "what was to be changed")  # see `_failed`
         finally:
             errand.error = error
             self.leave()

@@ -11,7 +11,6 @@ import trio
 
 from smbfs.cache.dirty import room_for
 from smbfs.engine import steps
-from smbfs.errors import ServerSilent
 from smbfs.vfs.openfile import Open, must_live
 
 FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
@@ -80,9 +79,6 @@ async def _append(opened: Open, data: Data) -> None:
     offset = information.end_of_file
     try:
         await handle.write(offset, data)
-    except ServerSilent as error:  # it may still land, on top of what is written next
-        file.lost(error, f"{len(data)} bytes at the end")
-        raise
     finally:
         file.pages.drop(offset, len(data))
         file.ground.inodes.changed(file.inode)

@@ -298,6 +298,7 @@ def test_a_write_takes_out_what_it_touches_and_moves_the_end() -> None:
     kept = pages()
     serve(kept, kept.plan(0, 24, 24, 0.0), end=20)
     kept.drop(4, 4)
+    kept.drop(4, 4)
     assert joined(kept.lookup(8, 16, 0.0)) == bytes(content(8, 12)), "it ends there as before"
     kept.drop(30, 4)
     assert kept.lookup(19, 4, 0.0) is None, "the file does not end there any more"

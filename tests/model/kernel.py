@@ -30,14 +30,20 @@ class Kernel:
         self.fs = mounted.fs
         self.share = mounted.share
         self.held: Counter[Node] = Counter()
+        self.directories: set[Node] = set()  # among them
         self.slots: dict[int, tuple[FileHandle, Node]] = {}
 
     # Looking up, and giving up
 
     def _took(self, entry: Entry) -> Attributes | None:
         if entry.attributes is not None:
-            self.held[entry.attributes.node] += 1
+            self._hold(entry.attributes)
         return entry.attributes
+
+    def _hold(self, attributes: Attributes) -> None:
+        self.held[attributes.node] += 1
+        if stat.S_ISDIR(attributes.mode):
+            self.directories.add(attributes.node)
 
     async def _lookup(self, parent: Node, name: str, *, anew: bool = False) -> Attributes | None:
         entry = self.fs.lookup_now(WHO, parent, name.encode())
@@ -83,10 +89,13 @@ class Kernel:
         return parent, name.encode()
 
     def give_up(self) -> None:
-        """Forget every node that is not open."""
-        used = {node for _, node in self.slots.values()}
-        self.fs.forget([(node, count) for node, count in self.held.items() if node not in used])
-        self.held = Counter({node: self.held[node] for node in used})
+        """Forget every node that is not open, nor above something that is."""
+        kept = {node for _, node in self.slots.values()}
+        if self.slots:  # an open file keeps the directory where it is or was
+            kept |= self.directories
+        self.fs.forget([(node, count) for node, count in self.held.items() if node not in kept])
+        self.held = Counter({node: count for node, count in self.held.items() if node in kept})
+        self.directories &= kept
 
     # What is there
 
@@ -110,7 +119,7 @@ class Kernel:
         while items := await self.fs.readdir(WHO, fh, after):
             for item in items:
                 self.fs.listed(item.attributes.node)
-                self.held[item.attributes.node] += 1
+                self._hold(item.attributes)
                 names.append(item.name.decode())
             after = items[-1].next_id
         await self.fs.releasedir(WHO, fh)
