@@ -195,6 +195,25 @@ def test_a_failed_write_is_told(seed: int, after: int) -> None:
     on_mock_time(main)
 
 
+async def write_and_sync(
+    ground: Bench, number: int, chance: Random, safe: list[tuple[int, bytes]]
+) -> None:
+    """Write to a part of one's own, and note what fsync said is safe."""
+    fh = await ground.open(chance.choice(KINDS))
+    try:
+        for value in range(1, 30):
+            start, data = number * OWN, bytes([value]) * chance.randint(1, 60_000)
+            await ground.write(fh, start, data)
+            await ground.read(fh, start + chance.randrange(OWN), 100)
+            if chance.random() < 0.4:
+                await ground.content.fsync(fh)
+                safe.append((start, data))
+            await trio.sleep(chance.random() * 0.1)
+    finally:
+        with suppress(OSError, SmbError):
+            await ground.close(fh)
+
+
 @storm(max_examples=15)
 @given(SEEDS)
 @pytest.mark.logs("connection lost", "could not be written")
@@ -204,21 +223,6 @@ def test_a_lost_connection_is_told(
     """Every call ends; what was told to be safe is there; a new open works."""
     chance = Random(seed)
 
-    async def use(ground: Bench, number: int, safe: list[tuple[int, bytes]]) -> None:
-        fh = await ground.open(chance.choice(KINDS))
-        try:
-            for value in range(1, 30):
-                start, data = number * OWN, bytes([value]) * chance.randint(1, 60_000)
-                await ground.write(fh, start, data)
-                await ground.read(fh, start + chance.randrange(OWN), 100)
-                if chance.random() < 0.4:
-                    await ground.content.fsync(fh)
-                    safe.append((start, data))
-                await trio.sleep(chance.random() * 0.1)
-        finally:
-            with suppress(OSError, SmbError):
-                await ground.close(fh)
-
     async def main() -> None:
         async with bench(bytes(OWN * 3)) as ground:
             ground.server.script.append(Disorder(nursery=ground.nursery, chance=chance))
@@ -227,7 +231,7 @@ def test_a_lost_connection_is_told(
 
             async def watched(number: int) -> None:
                 try:
-                    await use(ground, number, safe[number])
+                    await write_and_sync(ground, number, chance, safe[number])
                 except (OSError, SmbError) as error:
                     ends.append(error)
 
