@@ -2,7 +2,7 @@
 # missing first, on Debian 12 and Ubuntu 24.04 or newer, as root or as a user with sudo.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test check clean
+.PHONY: help demo demo-stop test check bench clean
 
 # $(USER) is always set by the login shell; it is meant only when it was typed.
 AS := $(if $(filter command line,$(origin USER)),$(USER))
@@ -13,6 +13,7 @@ help: ## say what there is
 	@echo 'make demo-stop                   unmount it and stop that Samba'
 	@echo 'make test                        run every test'
 	@echo 'make check                       only what needs no running: style and types'
+	@echo 'make bench                       measure how fast it is, in some minutes'
 	@echo 'make clean                       remove what these made'
 
 demo: ## SHARE=//server/share USER=name OPTIONS=mount,options MOUNTPOINT=directory
@@ -31,6 +32,10 @@ test:
 check:
 	@packaging/bootstrap test
 	@packaging/test check
+
+bench: ## ROUNDS=5
+	@packaging/bootstrap test
+	@.venv/bin/python -m tests.bench.loopback --rounds $(or $(ROUNDS),5)
 
 clean: demo-stop
 	rm -rf --one-file-system .venv .demo build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

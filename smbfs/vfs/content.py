@@ -326,12 +326,10 @@ class Content:
                     lambda path: self._share.on(path, How.resizing(), *todo),
                 )
         finally:
-            if isinstance(inode.file, File):  # it may have been opened since
-                inode.file.pages.drop()
             self._inodes.changed(inode)
         information = results[-1]
         assert isinstance(information, Information)
-        if isinstance(inode.file, File):
+        if isinstance(inode.file, File):  # it may have been opened since
             inode.file.resized(information.end_of_file)
         return information
 

@@ -33,6 +33,9 @@ UNSUPPORTED = errno.EOPNOTSUPP
 
 def get_now(volume: Volume, inode: Inode, name: bytes) -> bytes | Miss:
     """The value of an attribute, if it can be told without asking.  Raises OSError as `get`."""
+    if not _is_supported(volume):
+        # The kernel takes that for an answer once and for all: `ls -l` is five times faster then.
+        raise OSError(errno.ENOSYS, "there are no attributes on this mount", name)
     if name.startswith(LOCAL):
         raise OSError(NO_DATA, "no such attribute", name)
     key = _key(volume, name)

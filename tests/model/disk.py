@@ -22,6 +22,9 @@ class Disk:
         self.theirs = theirs
         self.slots: dict[int, int] = {}
 
+    def _at(self, path: str) -> str:
+        return os.path.join(self.root, path)
+
     # What is there
 
     async def shapes(self) -> dict[str, Shape]:
@@ -79,10 +82,9 @@ class Disk:
 
     async def open(self, slot: int, path: str, flags: int) -> None:
         flags = flags & ~self.ignored | os.O_NOFOLLOW
-        fd = os.open(self.root / path, flags, 0o644)
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
-            os.close(fd)
+        if not flags & os.O_CREAT and shape(self._at(path))[0] == DIRECTORY:
             raise IsADirectoryError(errno.EISDIR, "a directory", path)
+        fd = os.open(self.root / path, flags, 0o644)
         self.slots[slot] = fd
 
     async def close(self, slot: int) -> None:

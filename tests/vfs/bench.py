@@ -193,7 +193,6 @@ class Disorder(BadDay):
 
     nursery: trio.Nursery
     chance: Random
-    spread_s: float = 0.1
     commands: set[Command] = field(default_factory=lambda: DATA | {Command.CREATE})
 
     def swallows(self, requests: Sequence[Request]) -> bool:
@@ -203,14 +202,18 @@ class Disorder(BadDay):
         self.nursery.start_soon(self._do, list(requests))
         return True
 
+    async def _pause(self) -> None:
+        """Wait a while, now and then a long one."""
+        await trio.sleep(self.chance.random() * self.chance.choice((0.1, 0.1, 1)))
+
     async def _do(self, requests: list[Request]) -> None:
-        await trio.sleep(self.chance.random() * self.spread_s)
+        await self._pause()
         wire = requests[0].wire
         days = [day for day in wire.server.script if day is not self]
         refusals = [day.refuses(requests) for day in days]
         refusal = next((status for status in refusals if status is not None), None)
         answers = [wire._done(request, refusal) for request in requests]
-        await trio.sleep(self.chance.random() * self.spread_s)
+        await self._pause()
         wire.outbox.answer([answer for answer in answers if answer is not None])
 
 

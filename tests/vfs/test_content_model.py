@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import trio
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from smbfs.fuse.server import FileHandle
@@ -42,7 +42,7 @@ class Program:
         if self.opens:
             doings += [self.read] * 6 + [self.stat, self.close, self.wait, self.fsync]
         if any(flags & os.O_ACCMODE == BOTH for _, flags in self.opens):
-            doings += [self.write] * 6 + [self.truncate, self.elsewhere]
+            doings += [self.write] * 6 + [self.chase] * 2 + [self.truncate, self.elsewhere]
         await self.chance.choice(doings)()
 
     def _pick(self, *, writing: bool = False) -> tuple[FileHandle, int]:
@@ -55,14 +55,15 @@ class Program:
         return bytes([self.version]) * self.chance.randint(1, size)
 
     def _offset(self) -> int:
-        near = self.chance.choice((0, len(self.model), self.chance.randrange(MOST)))
+        size = len(self.model)
+        near = self.chance.choice((0, 0, size // 2, size, self.chance.randrange(MOST)))
         return max(0, min(MOST, near + self.chance.randint(-5, 5)))
 
     async def open(self) -> None:
         if len(self.opens) > 4:
             return await self.close()
         flags = self.chance.choice(KINDS)
-        if flags == BOTH and self.chance.random() < 0.3:
+        if flags == BOTH and self.chance.random() < 0.1:
             flags |= os.O_TRUNC
             self.model.clear()
         self.opens.append((await self.bench.open(flags), flags))
@@ -83,7 +84,22 @@ class Program:
 
     async def write(self) -> None:
         fh, flags = self._pick(writing=True)
-        offset, data = self._offset(), self._data()
+        await self._write(fh, flags, self._offset(), self._data())
+
+    async def chase(self) -> None:
+        """Write to what is being read ahead, and read it."""
+        reader, _ = self._pick()
+        fh, flags = self._pick(writing=True)
+        offset = self.chance.randrange(1 + len(self.model) // 2)
+        for _ in range(5):
+            end = offset + 65_536
+            assert await self.bench.read(reader, offset, 65_536) == self.model[offset:end]
+            await self._write(fh, flags, end + self.chance.randrange(60_000), b"new")
+            if self.chance.random() < 0.5:
+                await self.bench.content.flush(fh)
+            offset = end
+
+    async def _write(self, fh: FileHandle, flags: int, offset: int, data: bytes) -> None:
         await self.bench.write(fh, offset, data)
         if flags & os.O_APPEND:
             offset = len(self.model)
@@ -124,15 +140,18 @@ class Program:
         self.opens.append((await self.bench.open(os.O_RDONLY), os.O_RDONLY))
 
 
-@settings(max_examples=20)
-@given(st.randoms(use_true_random=False), st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
-def test_a_program_sees_its_own_file(chance: Random, believe_s: float, is_small: bool) -> None:
+# Chance is drawn from a seed and not step by step: Hypothesis prefers what is simple, and races
+# are not; a failure does not shrink, its seed is enough to see it again.
+@settings(max_examples=12, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(st.integers(0, 1 << 32), st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
+def test_a_program_sees_its_own_file(seed: int, believe_s: float, is_small: bool) -> None:
+    chance = Random(seed)
     policy = DataPolicy(believe_s=believe_s, cache_bytes=300_000 if is_small else 64 << 20)
 
     async def main() -> None:
-        async with bench(b"0" * 1000, policy=policy, actimeo_s=believe_s) as ground:
+        async with bench(b"0" * 400_000, policy=policy, actimeo_s=believe_s) as ground:
             ground.server.script.append(Disorder(nursery=ground.nursery, chance=chance))
-            program = Program(ground, chance, bytearray(b"0" * 1000))
+            program = Program(ground, chance, bytearray(b"0" * 400_000))
             for _ in range(40):
                 await program.step()
             while program.opens:

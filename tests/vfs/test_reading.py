@@ -240,20 +240,20 @@ async def test_the_file_is_longer_by_what_is_not_sent() -> None:
 
 
 async def test_where_the_file_ended_it_ends_no_more() -> None:
-    """What was read ahead knows the old end."""
-    async with bench(b"music") as ground:
+    """What was read ahead knows where another had cut the file off."""
+    data = noise(500 * KIB)
+    async with bench(data) as ground:
         fh = await ground.open()
-        forget_the_size(ground)
-        assert await ground.read(fh, 0, 4096) == b"music"
-        forget_the_size(ground)
-        assert await ground.read(fh, 3, 4096) == b"ic"
+        ground.share.put(NAME, data[: 200 * KIB])
+        assert await ground.read(fh, 0, 100 * KIB) == data[: 100 * KIB]
+        await ground.settled()
         held = ground.gate(Command.WRITE)
-        await ground.write(fh, 100, b"end")
-        assert ground.content.read_now(fh, 3, 10) is MISS
+        await ground.write(fh, 400 * KIB, b"end")
+        wanted = data[150 * KIB : 200 * KIB] + bytes(50 * KIB)
         async with trio.open_nursery() as nursery:
 
             async def check() -> None:
-                assert await ground.read(fh, 3, 10) == b"ic" + bytes(8)
+                assert await ground.read(fh, 150 * KIB, 100 * KIB) == wanted
 
             nursery.start_soon(check)
             await ground.settled()

@@ -290,6 +290,20 @@ async def test_an_append_goes_where_the_file_ends_on_the_server() -> None:
         await ground.close(fh)
 
 
+async def test_an_append_moves_the_end_that_was_read_ahead() -> None:
+    data = bytes(500 * KIB)
+    async with bench(data) as ground:
+        fh, appending = await ground.open(), await ground.open(APPEND)
+        ground.share.put("file", data[: 200 * KIB])
+        await ground.read(fh, 0, 100 * KIB)
+        await ground.settled()
+        await ground.write(appending, 0, b"more")
+        wanted = bytes(50 * KIB) + b"more"
+        assert await ground.read(fh, 150 * KIB, 100 * KIB) == wanted
+        await ground.close(fh)
+        await ground.close(appending)
+
+
 async def test_a_failed_append_is_told_and_forgotten() -> None:
     async with bench(b"start ") as ground:
         fh = await ground.open(APPEND)

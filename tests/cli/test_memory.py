@@ -1,0 +1,29 @@
+"""Freed memory: kept, where the C library lets us say so."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+
+from smbfs.cli.memory import keep_freed
+
+
+def test_glibc_keeps_what_was_freed() -> None:
+    if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+        pytest.skip("this C library is not glibc")
+    assert keep_freed()
+
+
+def test_another_library_is_let_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    assert not keep_freed()
+
+
+def test_a_library_may_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        def mallopt(self, what: int, value: int) -> int:
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Refusing())
+    assert not keep_freed()
