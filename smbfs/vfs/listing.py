@@ -39,6 +39,9 @@ CHUNK = 256  # entries turned into nodes at a time: about what the kernel asks f
 PAGES = 2  # asked for in one turnaround: the second mostly says that there is no more
 BEHIND = 4096  # entries kept for a reader who goes back a little
 LOOKING = 16  # suspicious files of one chunk that are read at the same time
+# Bytes of a page: as many entries as a reader takes who asks for each file's attributes (`ls -l`,
+# 0.1 ms a file) while they are believed, or each of them would cost a turnaround of its own.
+FIRST_PAGE, LEAST_PAGE = 256 * 1024, 32 * 1024
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class Listing:
     chunk_at: int = 0  # number of the entry where the chunk begins
     chunk_end: int = 0  # and of the one behind it
     was_read: bool = False
+    page_bytes: int = FIRST_PAGE
     lock: trio.Lock = field(default_factory=trio.Lock)
 
     @property
@@ -115,6 +119,7 @@ class Listing:
         wanted = self.end
         try:
             if self.handle is not None:
+                self._keep_pace()
                 await self._next(self.handle, PAGES)
                 return
         except ConnectionLost as error:
@@ -133,10 +138,23 @@ class Listing:
         asked = self.volume.moment()
         self._keep(await handle.do(*self._pages(pages)), asked)
 
+    def _keep_pace(self) -> None:
+        """Ask for less at once if the reader needs long for what came last, for more if not."""
+        belief_s = self.volume.presentation.belief_s(False)
+        if not belief_s or not self.entries:
+            return
+        took_s = trio.current_time() - self.entries[-1].asked.at_s
+        if took_s > belief_s / 2:
+            self.page_bytes = max(self._page() // 2, LEAST_PAGE)
+        elif took_s < belief_s / 8:
+            self.page_bytes = self._page() * 2
+
     def _pages(self, number: int) -> list[Step[list[Listed] | None]]:
-        # All of them together are as large as one answer may be.
-        size = self.volume.share.facts.list_size // PAGES
-        return [list_directory("*", size)] * number
+        return [list_directory("*", self._page())] * number
+
+    def _page(self) -> int:
+        """How many bytes a page has: all of one turnaround are no larger than one answer may be."""
+        return min(self.volume.share.facts.list_size // PAGES, self.page_bytes)
 
     def _keep(self, pages: list[list[Listed] | None], asked: Moment) -> None:
         names = self.volume.presentation.names

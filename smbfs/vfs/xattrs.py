@@ -22,6 +22,7 @@ from smbfs.wire.status import Status
 
 USER = b"user."
 LOCAL = (b"security.", b"trusted.")
+LABEL = b"security.selinux"
 NAME_MAX = 255  # of a server's name, which has one byte for its length
 VALUE_MAX = 65535
 LARGEST = 128 * 1024  # bytes of all attributes of one file, beyond what one answer usually holds
@@ -36,6 +37,9 @@ def get_now(volume: Volume, inode: Inode, name: bytes) -> bytes | Miss:
     if not _is_supported(volume):
         # The kernel takes that for an answer once and for all: `ls -l` is five times faster then.
         raise OSError(errno.ENOSYS, "there are no attributes on this mount", name)
+    if name == LABEL:
+        # Who hears this of one file asks for no other: `ls -l` saves a request for each.
+        raise OSError(UNSUPPORTED, "the server keeps no labels", name)
     if name.startswith(LOCAL):
         raise OSError(NO_DATA, "no such attribute", name)
     key = _key(volume, name)

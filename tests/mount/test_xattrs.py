@@ -76,7 +76,7 @@ def test_a_large_value_is_kept_or_refused(file: Path) -> None:
 
 
 def test_what_the_server_cannot_keep_is_answered_here(file: Path) -> None:
-    for name in ("security.selinux", "security.capability", "trusted.x"):
+    for name in ("security.ima", "security.capability", "trusted.x"):
         with fails(errno.ENODATA):
             os.getxattr(file, name)
     for name in ("system.posix_acl_access", "system.posix_acl_default"):

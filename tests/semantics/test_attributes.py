@@ -242,7 +242,7 @@ def test_attributes_answered_here(private: Samba) -> None:
         private.freeze()  # whatever asked the server would wait
         started = time.monotonic()
         for name, number in (
-            ("security.selinux", errno.ENODATA),
+            ("security.selinux", errno.EOPNOTSUPP),
             ("security.capability", errno.ENODATA),
             ("trusted.overlay", errno.ENODATA),
             ("system.posix_acl_access", errno.EOPNOTSUPP),

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from smbfs.fuse.server import MISS, ROOT, DirectoryItem, Entry, FileHandle
-from smbfs.vfs.listing import BEHIND, CHUNK, DOTS, LOOKING
+from smbfs.vfs.listing import BEHIND, CHUNK, DOTS, LEAST_PAGE, LOOKING, of
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from smbfs.wire.symlink import pack_mfsymlink
@@ -331,3 +331,36 @@ async def test_a_directory_and_the_one_above_it_can_be_listed_too() -> None:
             assert [item.next_id for item in dots] == [1, 2]
             assert [item.attributes.node for item in dots] == nodes
             await m.fs.releasedir(WHO, opened.fh)
+
+
+async def turns_for(m: Mounted, pause_s: float) -> int:
+    """How often the server is asked by a reader who takes so long for each few entries."""
+    r = await reader(m)
+    before, after = m.server.turnarounds, 0
+    while items := await r.next(after):
+        after = items[-1].next_id
+        await trio.sleep(pause_s)
+    await r.close()
+    return m.server.turnarounds - before
+
+
+async def test_a_slow_reader_gets_less_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    async with mounted(actimeo_s=1) as m:
+        fill(m, 2500)
+        m.list_in_pages(LEAST_PAGE * 2)
+        fast, steady, slow = [await turns_for(m, pause_s) for pause_s in (0, 0.05, 0.4)]
+        assert fast == steady < slow
+        m.show(actimeo_s=0)
+        assert await turns_for(m, 0.4) == fast, "nothing is believed anyway"
+
+
+async def test_a_fast_reader_gets_more_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    async with mounted() as m:
+        fill(m, 1000)
+        r = await reader(m)
+        listing = of(m.volume, r.fh)
+        listing.page_bytes = LEAST_PAGE
+        await listing.start()
+        assert len(await r.rest()) == 1000
+        assert listing.page_bytes > LEAST_PAGE
+        await r.close()

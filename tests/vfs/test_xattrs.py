@@ -22,7 +22,7 @@ async def file_with(m: Mounted, **eas: bytes) -> Node:
     return await m.node("file")
 
 
-@pytest.mark.parametrize("name", [b"security.capability", b"security.selinux", b"trusted.x"])
+@pytest.mark.parametrize("name", [b"security.capability", b"security.ima", b"trusted.x"])
 async def test_what_no_server_has_is_answered_at_once(name: bytes) -> None:
     async with mounted() as m:
         node = await file_with(m, x=b"1")
@@ -48,6 +48,13 @@ async def test_what_is_not_supported(name: bytes) -> None:
                 await m.fs.setxattr(WHO, node, name, b"v", 0)
             with fails(errno.EOPNOTSUPP):
                 await m.fs.removexattr(WHO, node, name)
+
+
+async def test_labels_are_not_supported_so_that_nobody_asks_twice() -> None:
+    async with mounted() as m:
+        node = await file_with(m)
+        with m.turns(0), fails(errno.EOPNOTSUPP):
+            m.fs.getxattr_now(WHO, node, b"security.selinux")
 
 
 async def test_a_file_without_attributes_is_not_asked() -> None:
