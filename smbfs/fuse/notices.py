@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from smbfs.fuse.server import Node
@@ -41,9 +42,15 @@ class Notices:
         """Forget the attributes of a node."""
         self._queue.put(lambda: self._kernel.invalidate_inode(node, True))
 
-    def data_changed(self, node: Node, offset: int = 0, size: int = -1) -> None:
+    def data_changed(
+        self,
+        node: Node,
+        offset: int = 0,
+        size: int = -1,
+        then: Callable[[], None] | None = None,
+    ) -> None:
         """Drop all cached data of a node: pyfuse3 knows no ranges."""
-        self._queue.put(lambda: self._kernel.invalidate_inode(node, False))
+        self._queue.put(partial(self._drop, node, then))
 
     def name_changed(self, parent: Node, name: bytes) -> None:
         """Look a name up again."""
@@ -52,6 +59,16 @@ class Notices:
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """Drop a name that is gone."""
         self._queue.put(lambda: self._kernel.invalidate_entry(parent, name, node))
+
+    def data_known(self, node: Node, offset: int, data: bytes) -> None:
+        """Leave it: what the kernel wants to know it asks for."""
+
+    def _drop(self, node: Node, then: Callable[[], None] | None) -> None:
+        try:
+            self._kernel.invalidate_inode(node, False)
+        finally:
+            if then is not None:
+                then()
 
     def close(self) -> None:
         """End the thread once it has told what was posted; does not wait for it."""

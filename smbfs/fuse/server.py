@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Final, NewType, Protocol, TypeVar
 
 import trio
@@ -79,6 +79,7 @@ class Attributes:
     rdev: int = 0
     generation: int = 0
     believe_s: float = 0.0
+    flags: int = 0  # statx(2)'s STATX_ATTR_*
 
 
 @dataclass(slots=True)
@@ -133,6 +134,33 @@ class Space:
     name_max: int = 255
 
 
+class LockType(IntEnum):
+    """What is asked of a byte range, in fcntl(2)'s numbers."""
+
+    READ = 0
+    WRITE = 1
+    UNLOCK = 2
+
+
+LOCK_END: Final = 1 << 63  # the end of a lock that reaches to the end of the file, wherever that is
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A range that somebody locks, has locked, or lets go; ``end`` is behind the last byte.
+
+    ``owner`` is the kernel's name for whoever holds it: a process for fcntl locks, an open file
+    for OFD locks and for flock, which locks the whole file.
+    """
+
+    type: LockType
+    start: int
+    end: int
+    owner: int
+    pid: int = 0  # 0 for somebody on another machine
+    is_flock: bool = False
+
+
 class RenameFlag:
     """The flags of renameat2(2)."""
 
@@ -147,14 +175,53 @@ class Kernel(Protocol):
     def attributes_changed(self, node: Node) -> None:
         """Forget the attributes of a node."""
 
-    def data_changed(self, node: Node, offset: int = 0, size: int = -1) -> None:
-        """Drop cached data of a node; size -1 means to the end."""
+    def data_changed(
+        self,
+        node: Node,
+        offset: int = 0,
+        size: int = -1,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Drop cached data of a node; size -1 means to the end.
+
+        ``then`` is called, from whatever thread, when the kernel has done it or never will.
+        """
 
     def name_changed(self, parent: Node, name: bytes) -> None:
         """Look a name up again."""
 
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """A name is gone."""
+
+    def data_known(self, node: Node, offset: int, data: bytes) -> None:
+        """Put bytes into the kernel's cache before anybody asks for them."""
+
+
+class Deaf:
+    """The `Kernel` of a filesystem that no server has attached to: there is nothing to tell."""
+
+    def attributes_changed(self, node: Node) -> None:
+        """Tell nobody."""
+
+    def data_changed(
+        self,
+        node: Node,
+        offset: int = 0,
+        size: int = -1,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Tell nobody, which is done at once."""
+        if then is not None:
+            then()
+
+    def name_changed(self, parent: Node, name: bytes) -> None:
+        """Tell nobody."""
+
+    def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
+        """Tell nobody."""
+
+    def data_known(self, node: Node, offset: int, data: bytes) -> None:
+        """Tell nobody."""
 
 
 async def bounded(request: Request, answer: Awaitable[T], seconds: float) -> T:

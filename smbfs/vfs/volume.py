@@ -19,7 +19,7 @@ import trio
 
 from smbfs.engine.information import Information
 from smbfs.engine.share import Share
-from smbfs.fuse.server import Attributes, Entry, FileHandle, Space
+from smbfs.fuse.server import Attributes, Deaf, Entry, FileHandle, Kernel, Space
 from smbfs.vfs.inode import LONG_AGO, Inode, Moment
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.presentation import Presentation
@@ -45,6 +45,7 @@ class Volume:
     refused: set[str] = field(default_factory=set)  # ways of making links it said no to
     space: Space | None = None
     space_at_s: float = LONG_AGO
+    kernel: Kernel = field(default_factory=Deaf)  # what must hear of changes; a server puts it here
     # Two mounts do not hide each other's names: one that a crash left behind has to be seen.
     silly_prefix: str = field(default_factory=lambda: SILLY + secrets.token_hex(2))
     silly_numbers: Iterator[int] = field(default_factory=count)
