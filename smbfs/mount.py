@@ -20,23 +20,21 @@ import trio
 
 from smbfs import mountpoint
 from smbfs.auth import Login
-from smbfs.engine.dialect import Policy
 from smbfs.engine.link import Link, Target
 from smbfs.engine.share import Share
 from smbfs.engine.transport import NetBios, connect, resolve
 from smbfs.errors import ConnectionLost, SmbError, StatusError
-from smbfs.fuse.pyfuse3_server import Server
+from smbfs.fuse.choice import KernelServer, server_for
 from smbfs.fuse.server import DATA_PATIENCE
+from smbfs.guardian import Guardian
 from smbfs.options import MountOptions
+from smbfs.settings import data_of, policy_of, presentation_of, wishes_of
 from smbfs.vfs.filesystem import Filesystem
-from smbfs.vfs.openfile import DataPolicy
-from smbfs.vfs.presentation import Presentation
 from smbfs.wire.status import SENTENCES
 from smbfs.wire.units import to_wire
 
 log = logging.getLogger(__name__)
 
-MIB = 1 << 20
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STEP_S = 5.0  # of the ordered stop, where no data are sent
 LONGEST_S = 600.0  # to send the last data, when calls have no limit at all
@@ -97,8 +95,9 @@ class Mount:
     mountpoint: str
     link: Link
     filesystem: Filesystem
-    server: Server
+    server: KernelServer
     device: str = ""  # in the kernel's mount table
+    guardian: Guardian | None = None
     is_ready: bool = False
     ended: trio.Event = field(default_factory=trio.Event)  # the kernel asks no more
 
@@ -109,7 +108,10 @@ class Mount:
         except OSError as error:
             raise MountFailed(f"cannot mount on {self.mountpoint}: {error.strerror}") from error
         mounted = mountpoint.mounted_on(self.mountpoint)
-        self.device = mounted.device if mounted is not None else ""
+        if mounted is not None:
+            self.device = mounted.device
+            command = mountpoint.unmount_command(self.mountpoint, lazy=True)
+            self.guardian = Guardian(self.mountpoint, self.device, command)
 
     @property
     def is_attached(self) -> bool:
@@ -230,7 +232,20 @@ async def _start(
     except BaseException:
         await link.close()
         raise
-    return Mount(options, where, link, filesystem, Server(filesystem, options.server.timeout_s))
+    try:
+        server = _server(options, filesystem)
+    except BaseException:
+        await link.close()
+        raise
+    return Mount(options, where, link, filesystem, server)
+
+
+def _server(options: MountOptions, filesystem: Filesystem) -> KernelServer:
+    transport, timeout_s = options.daemon.transport, options.server.timeout_s
+    try:
+        return server_for(transport, filesystem, timeout_s, wishes_of(options))
+    except OSError as error:
+        raise MountFailed(f"cannot serve a mount: {error.strerror}") from error
 
 
 async def _share(options: MountOptions, link: Link, nursery: trio.Nursery) -> Filesystem:
@@ -274,58 +289,6 @@ async def _dial(options: MountOptions) -> tuple[trio.abc.Stream, bool]:
     return connected.stream, connected.netbios
 
 
-def policy_of(options: MountOptions) -> Policy:
-    """What the engine insists on."""
-    server = options.server
-    return Policy(
-        dialects=server.dialects,
-        sign=server.sign,
-        seal=server.seal,
-        timeout_s=server.timeout_s,
-        echo_interval_s=server.echo_interval_s,
-        max_credits=min(server.max_credits, 8192),
-        rsize=min(server.read_size or MIB, 8 * MIB),
-        wsize=min(server.write_size or MIB, 8 * MIB),
-    )
-
-
-def presentation_of(options: MountOptions) -> Presentation:
-    """How files are shown."""
-    shown, caching = options.presentation, options.caching
-    return Presentation(
-        uid=shown.uid,
-        gid=shown.gid,
-        file_mode=shown.file_mode,
-        dir_mode=shown.dir_mode,
-        names=shown.names,
-        symlink=shown.symlink,
-        actimeo_s=caching.file_attributes_s,
-        acregmax_s=caching.file_attributes_s,
-        acdirmax_s=caching.directory_attributes_s,
-        timeout_s=options.server.timeout_s,
-        ids=shown.ids,
-        dynperm=shown.dynperm,
-        reparse=shown.reparse,
-        nodelete=shown.no_delete,
-        symlinkroot=os.fsencode(shown.symlink_root) if shown.symlink_root else None,
-        user_xattr=shown.user_xattrs,
-        block_size=shown.block_size,
-    )
-
-
-def data_of(options: MountOptions) -> DataPolicy:
-    """How file data is cached."""
-    caching = options.caching
-    return DataPolicy(
-        cache_bytes=caching.memory,
-        read_ahead_bytes=min(caching.readahead or 16 * MIB, caching.memory // 4),
-        believe_s=caching.file_attributes_s,
-        is_cached=caching.mode != "none",
-        is_synchronous=caching.write_through,
-        flushes=caching.strict_sync,
-    )
-
-
 # Serving
 
 
@@ -334,7 +297,7 @@ async def _serve(mount: Mount, ready: Callable[[], None], stop: Stop) -> None:
         nursery.start_soon(_answer, mount, nursery.cancel_scope)
         nursery.start_soon(_leave_when_asked, mount, stop, nursery.cancel_scope)
         await _probe(mount)
-        await trio.to_thread.run_sync(mountpoint.tune, mount.mountpoint)
+        await trio.to_thread.run_sync(mountpoint.tune, mount.mountpoint, mount.options)
         log.info("%s is mounted on %s", mount.options.service, mount.mountpoint)
         ready()
         mount.is_ready = True
@@ -342,7 +305,10 @@ async def _serve(mount: Mount, ready: Callable[[], None], stop: Stop) -> None:
 
 async def _answer(mount: Mount, scope: trio.CancelScope) -> None:
     """Serve the kernel; the end of it, by umount, is the end of the mount."""
-    await mount.server.serve()
+    try:
+        await mount.server.serve()
+    except OSError as error:
+        raise MountFailed(f"cannot serve {mount.mountpoint}: {error.strerror}") from error
     mount.ended.set()
     scope.cancel()
 
@@ -384,4 +350,10 @@ async def _stop(mount: Mount, stop: Stop) -> None:
     if mount.is_attached:  # libfuse leaves a mount that was aborted
         remove = partial(mountpoint.unmount, mount.mountpoint)
         await stop.step("unmount", remove, STEP_S)
+    if mount.guardian is not None:
+        await stop.step("dismiss the guardian", partial(_dismiss, mount.guardian), STEP_S)
     await stop.step("leave the share", mount.link.close, STEP_S)
+
+
+async def _dismiss(guardian: Guardian) -> None:
+    await trio.to_thread.run_sync(guardian.dismiss, abandon_on_cancel=True)

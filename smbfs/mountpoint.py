@@ -33,6 +33,7 @@ SYS = Path("/sys")
 DEVICE = Path("/dev/fuse")
 FUSE_CONF = Path("/etc/fuse.conf")
 READ_AHEAD_KB = 1024
+PAGE_BYTES = 4096
 MAX_BACKGROUND, CONGESTION = 64, 48
 ESCAPES = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\043": "#", r"\134": "\\"}
 ALIVE_S = 20.0  # longer than a mount with the usual `timeout=` takes to say that its server is away
@@ -161,7 +162,7 @@ def is_alive(path: str, wait_s: float = ALIVE_S) -> bool | None:
 
 
 def unmount_command(path: str, *, lazy: bool) -> list[str]:
-    """The command that takes a mount off, as root or as a user."""
+    """The command that takes a mount off, as root or as a user; the path is its last word."""
     if os.geteuid() == 0:
         return ["umount", "-i", "-c", *(["-l"] if lazy else []), "--", path]
     return ["fusermount3", "-u", *(["-z"] if lazy else []), "--", path]
@@ -213,7 +214,7 @@ def others_allowed() -> bool:
 
 
 def fuse_options(options: MountOptions) -> list[str]:
-    """What libfuse is told of the mount."""
+    """What the server is told of the mount, as libfuse spells it."""
     kernel = options.kernel
     fsname = (kernel.fsname or str(options.service)).replace("\\", "\\\\").replace(",", "\\,")
     flags = {
@@ -225,22 +226,29 @@ def fuse_options(options: MountOptions) -> list[str]:
         "allow_root": kernel.allow_root,
         "default_permissions": kernel.default_permissions,
         "auto_unmount": kernel.auto_unmount,
+        "nosymfollow": kernel.no_symlinks,
     }
     chosen = [name for name, is_set in flags.items() if is_set]
+    if kernel.max_read:
+        chosen.append(f"max_read={max(kernel.max_read, PAGE_BYTES)}")
     subtype = [f"subtype={kernel.subtype}"] if kernel.subtype else []
     return [f"fsname={fsname}", *subtype, *chosen, *kernel.contexts]
 
 
-def tune(path: str) -> None:
+def tune(path: str, options: MountOptions) -> None:
     """Raise the kernel's limits for this mount as far as we may; failing is fine."""
+    kernel = options.kernel
+    ahead_kb = kernel.max_readahead // 1024 if kernel.max_readahead else READ_AHEAD_KB
+    congestion = kernel.congestion_threshold or CONGESTION
     mounted = mounted_on(path)
     if mounted is None:
         return
     minor = mounted.device.partition(":")[2]
+    background = kernel.max_background or MAX_BACKGROUND
     knobs = {
-        SYS / "class/bdi" / mounted.device / "read_ahead_kb": READ_AHEAD_KB,
-        SYS / "fs/fuse/connections" / minor / "max_background": MAX_BACKGROUND,
-        SYS / "fs/fuse/connections" / minor / "congestion_threshold": CONGESTION,
+        SYS / "class/bdi" / mounted.device / "read_ahead_kb": ahead_kb,
+        SYS / "fs/fuse/connections" / minor / "max_background": background,
+        SYS / "fs/fuse/connections" / minor / "congestion_threshold": congestion,
     }
     for knob, value in knobs.items():
         with contextlib.suppress(OSError):

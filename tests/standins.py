@@ -62,7 +62,7 @@ class House:
 
     # Server
 
-    def server(self, filesystem: Any, timeout_s: float) -> Any:
+    def server(self, transport: str, filesystem: Any, timeout_s: float, wishes: Any) -> Any:
         return Server(self)
 
     # The mount table

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from smbfs import mount, mountpoint
+from smbfs import mount, mountpoint, settings
 from smbfs.errors import ConnectionLost, Refused, SmbError, StatusError
 from smbfs.fuse.server import DATA_PATIENCE
 from smbfs.mount import Interrupted, MountFailed, reason_of
@@ -27,7 +27,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     made = House(str(tmp_path))
     monkeypatch.setattr(mount, "Link", made.link)
     monkeypatch.setattr(mount, "Share", made.share)
-    monkeypatch.setattr(mount, "Server", made.server)
+    monkeypatch.setattr(mount, "server_for", made.server)
     monkeypatch.setattr(mount, "STEP_S", 0.05)
     monkeypatch.setattr(mount, "PROBE_S", 0.5)
 
@@ -304,19 +304,19 @@ def options() -> MountOptions:
 
 
 def test_the_policy(options: MountOptions) -> None:
-    policy = mount.policy_of(options)
+    policy = settings.policy_of(options)
     assert (policy.rsize, policy.wsize) == (1 << 16, 8 << 20)
     assert policy.max_credits == 8192
     assert policy.seal
-    assert mount.policy_of(OPTIONS).rsize == 1 << 20
+    assert settings.policy_of(OPTIONS).rsize == 1 << 20
 
 
 def test_the_data_policy(options: MountOptions) -> None:
-    policy = mount.data_of(options)
+    policy = settings.data_of(options)
     assert not policy.is_cached
     assert policy.is_synchronous
     assert policy.read_ahead_bytes == 1 << 18
-    assert mount.data_of(OPTIONS).is_cached
+    assert settings.data_of(OPTIONS).is_cached
 
 
 def test_the_last_data_may_take_long_but_not_for_ever() -> None:

@@ -355,9 +355,9 @@ def test_knobs_are_turned_as_far_as_we_may(
     expect_log: Callable[[str], None],
 ) -> None:
     monkeypatch.setattr(mountpoint, "SYS", tmp_path)
-    mountpoint.tune(str(folder))  # not mounted: nothing to turn
+    mountpoint.tune(str(folder), options())  # not mounted: nothing to turn
     table.mount(folder)
     knob = tmp_path / "fs/fuse/connections/41/max_background"
     knob.parent.mkdir(parents=True)
-    mountpoint.tune(str(folder))
+    mountpoint.tune(str(folder), options())
     assert knob.read_text() == "64\n"

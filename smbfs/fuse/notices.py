@@ -18,29 +18,40 @@ from smbfs.fuse.server import Node
 
 log = logging.getLogger(__name__)
 
+Posted = tuple[Callable[[], None], Callable[[], None] | None]  # the notice, and what comes then
 
-class Invalidations(Protocol):
-    """What writes a notice, as pyfuse3 spells it; may wait for long, raises OSError."""
 
-    def invalidate_inode(self, inode: int, attr_only: bool) -> None:
-        """Have attributes forgotten, and cached data unless told otherwise."""
+class Writer(Protocol):
+    """What writes a notice; each may wait for long, and raises OSError."""
 
-    def invalidate_entry(self, inode_p: int, name: bytes, deleted: int) -> None:
-        """Have a name forgotten; ``deleted`` is the node that went with it, or 0."""
+    def drop_attributes(self, node: Node) -> None:
+        """Have attributes forgotten; never waits."""
+
+    def drop_data(self, node: Node, offset: int, size: int) -> None:
+        """Have cached data forgotten; a negative size means to the end."""
+
+    def expire_name(self, parent: Node, name: bytes) -> None:
+        """Have a name looked up again."""
+
+    def remove_name(self, parent: Node, name: bytes, node: Node) -> None:
+        """Have a name forgotten, and its watchers told."""
+
+    def store(self, node: Node, offset: int, data: bytes) -> None:
+        """Put bytes into the cache."""
 
 
 class Notices:
     """A `smbfs.fuse.server.Kernel`: notices in a queue, and the thread that writes them."""
 
-    def __init__(self, kernel: Invalidations) -> None:
-        self._kernel = kernel
-        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._queue: queue.SimpleQueue[Posted | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
         self._thread.start()
 
     def attributes_changed(self, node: Node) -> None:
         """Forget the attributes of a node."""
-        self._queue.put(lambda: self._kernel.invalidate_inode(node, True))
+        self._post(partial(self._writer.drop_attributes, node))
 
     def data_changed(
         self,
@@ -49,29 +60,26 @@ class Notices:
         size: int = -1,
         then: Callable[[], None] | None = None,
     ) -> None:
-        """Drop all cached data of a node: pyfuse3 knows no ranges."""
-        self._queue.put(partial(self._drop, node, then))
+        """Drop cached data of a node."""
+        self._post(partial(self._writer.drop_data, node, offset, size), then)
 
     def name_changed(self, parent: Node, name: bytes) -> None:
         """Look a name up again."""
-        self._queue.put(lambda: self._kernel.invalidate_entry(parent, name, 0))
+        self._post(partial(self._writer.expire_name, parent, name))
 
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """Drop a name that is gone."""
-        self._queue.put(lambda: self._kernel.invalidate_entry(parent, name, node))
+        self._post(partial(self._writer.remove_name, parent, name, node))
 
     def data_known(self, node: Node, offset: int, data: bytes) -> None:
-        """Leave it: what the kernel wants to know it asks for."""
-
-    def _drop(self, node: Node, then: Callable[[], None] | None) -> None:
-        try:
-            self._kernel.invalidate_inode(node, False)
-        finally:
-            if then is not None:
-                then()
+        """Put bytes into the kernel's cache before anybody asks for them."""
+        self._post(partial(self._writer.store, node, offset, data))
 
     def close(self) -> None:
-        """End the thread once it has told what was posted; does not wait for it."""
+        """End the thread once it has told what was posted; does not wait for it.
+
+        Nothing may be posted afterwards.
+        """
         self._queue.put(None)
 
     def join(self, seconds: float) -> bool:
@@ -79,9 +87,15 @@ class Notices:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def _post(self, notice: Callable[[], None], then: Callable[[], None] | None = None) -> None:
+        self._queue.put((notice, then))
+
     def _run(self) -> None:
-        while (notice := self._queue.get()) is not None:
+        while (posted := self._queue.get()) is not None:
+            notice, then = posted
             try:
                 notice()
             except OSError as error:  # not cached any more, or unmounted: both are fine
                 log.debug("notice: %s", error)
+            if then is not None:
+                then()

@@ -372,7 +372,9 @@ class Server:
         logging.getLogger("pyfuse3").setLevel(logging.INFO)  # below that it tells of every call
         with overheard() as said:
             try:
-                pyfuse3.init(self._operations, os.fspath(mountpoint), set(options))
+                # libfuse aborts a mount whose largest read it is told.
+                told = {one for one in options if not one.startswith("max_read=")}
+                pyfuse3.init(self._operations, os.fspath(mountpoint), told)
             except RuntimeError as error:
                 reason = error
             else:

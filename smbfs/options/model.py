@@ -104,7 +104,10 @@ class CacheOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelOptions:
-    """What the kernel is told about the mount.  ``contexts`` go to mount(2) as they stand."""
+    """What the kernel is told about the mount.  ``contexts`` go to mount(2) as they stand.
+
+    The numbers are 0 for our own choice; ``locks`` is where fcntl locks and flock live.
+    """
 
     fsname: str = ""
     subtype: str = "smbfs"
@@ -116,6 +119,13 @@ class KernelOptions:
     allow_root: bool = False
     default_permissions: bool = True
     auto_unmount: bool = False
+    no_symlinks: bool = False
+    locks: str = "auto"
+    max_read: int = 0
+    max_write: int = 0
+    max_readahead: int = 0
+    max_background: int = 0
+    congestion_threshold: int = 0
     contexts: tuple[str, ...] = ()
 
 

@@ -38,6 +38,10 @@ FORGED = Note(
     logging.WARNING,
     "`insecure` lets `signloosely` pass, but every signature is still checked.",
 )
+LOCAL_LOCKS = Note(
+    logging.INFO,
+    "With `transport=pyfuse3` locks stay on this machine: other clients do not see them.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,14 @@ def access_conflicts(given: Given) -> Iterator[tuple[bool, str]]:
     yield (
         {"allow_other", "allow_root"} <= given.names,
         "`allow_other` and `allow_root` exclude each other.",
+    )
+    yield (
+        given.get("kernel.locks") == "server" and given.get("daemon.transport") == "pyfuse3",
+        "With `transport=pyfuse3` locks stay on this machine: remove it, or `locks=server`.",
+    )
+    yield (
+        given.get("kernel.no_symlinks", False) and given.get("daemon.transport") == "pyfuse3",
+        "`nosymfollow` needs `transport=native`.",
     )
     yield (
         given.get("raw.forgery", False) and not given.get("daemon.insecure", False),
@@ -235,7 +247,8 @@ def kernel(given: Given) -> KernelOptions:
     }
     contexts = [(name, given.get(f"raw.{name}")) for name in CONTEXTS]
     told = tuple(f"{name}={quoted(value)}" for name, value in contexts if value is not None)
-    for name in (*(name for name, value in granted.items() if value), *told):
+    strict = ("nosymfollow",) if given.get("kernel.no_symlinks", False) else ()
+    for name in (*(name for name, value in granted.items() if value), *told, *strict):
         if not caller.is_root:
             raise OptionError(refusals.ROOT_ONLY.format(name=name))
     for name in ("allow_other", "allow_root"):
@@ -264,6 +277,8 @@ def quoted(value: str) -> str:
 def notes(given: Given) -> list[Note]:
     """What is worth saying about the whole."""
     said = []
+    if given.get("daemon.transport") == "pyfuse3" and given.get("kernel.locks") != "local":
+        said.append(LOCAL_LOCKS)
     if given.get("raw.forgery", False):
         said.append(FORGED)
     if {"user=", "suid"} <= given.names or {"user=", "dev"} <= given.names:

@@ -21,7 +21,6 @@ CASE = "names are compared as the server compares them"
 NUMBERS = "inode numbers are the server's where they are unique, else our own"
 AS_STRICT = "data is cached as with `cache=strict`"
 NO_LEASES = "no lease is asked for"
-NOT_SERVER = "locks stay on this machine, other clients do not see them; use `locks=local`"
 LONGEST_S = 10**9  # cifs.ko stops a little later
 
 OWNERS = (
@@ -134,9 +133,9 @@ CACHING = (
     flag("nolease", SUPPORT),
     flag("locallease", IGNORE),
     flag("fsc", BETTER, note="file data is cached in memory only"),
-    flag("brl", SUPPORT, later=warns("locks stay on this machine, other clients do not see them")),
-    flag("nobrl nolock", SUPPORT),
-    flag("forcemandatorylock forcemand", SUPPORT, later=fails(NOT_SERVER)),
+    flag("brl", SUPPORT, "kernel.locks", "auto"),
+    flag("nobrl nolock", SUPPORT, "kernel.locks", "local"),
+    flag("forcemandatorylock forcemand", SUPPORT, "kernel.locks", "server"),
     flag("rwpidforward", IGNORE),
     flag("strictsync", SUPPORT, "caching.strict_sync"),
     flag("nostrictsync", SUPPORT, "caching.strict_sync", False),

@@ -12,7 +12,6 @@ from smbfs.options.values import GIB, KIB
 
 SUPPORT, IGNORE, NEW = Action.SUPPORT, Action.IGNORE, Action.NEW
 TERABYTE = 1024 * GIB
-ONLY_PYFUSE3 = "there is only `transport=pyfuse3`"
 NO_DISK = "file data is cached in memory only"
 NO_TICKET = "there is no Kerberos login; remove it"
 
@@ -33,11 +32,7 @@ MOUNT = (
     refused("rprivate rshared rslave runbindable", refusals.MOUNT_ITSELF),
     flag("sync", SUPPORT, "caching.write_through"),
     flag("dirsync", SUPPORT),  # what changes a directory is never delayed
-    flag(
-        "nosymfollow",
-        SUPPORT,
-        later=fails("the kernel would follow links; remove it"),
-    ),
+    flag("nosymfollow", SUPPORT, "kernel.no_symlinks"),
     refused("timeo", refusals.nfs("timeo=", "Did you mean `timeout=` (seconds)?")),
     refused("retry", refusals.nfs("retry=", "Did you mean `delay_connect`?")),
     refused("bg", refusals.nfs("bg", "Did you mean `delay_connect`?")),
@@ -54,8 +49,11 @@ FUSE = (
     option("fsname", SUPPORT, values.text, "kernel.fsname"),
     option("subtype", SUPPORT, values.text, "kernel.subtype"),
     # pyfuse3 chooses these itself: libfuse aborts the mount if it is told
-    option("max_read max_readahead max_write", SUPPORT, values.size(0, GIB)),
-    option("max_background congestion_threshold", SUPPORT, values.number(1, 65535)),
+    option("max_read", SUPPORT, values.size(0, GIB), "kernel.max_read"),
+    option("max_readahead", SUPPORT, values.size(0, GIB), "kernel.max_readahead"),
+    option("max_write", SUPPORT, values.size(0, GIB), "kernel.max_write"),
+    option("max_background", SUPPORT, values.number(1, 65535), "kernel.max_background"),
+    option("congestion_threshold", SUPPORT, values.number(1, 65535), "kernel.congestion_threshold"),
     flag("kernel_cache auto_cache direct_io big_writes large_read async_read sync_read", IGNORE),
     flag("nonempty hard_remove use_ino readdir_ino noforget", IGNORE),
     option("remember", IGNORE, values.anything),
@@ -74,14 +72,12 @@ OURS = (
         NEW,
         values.choice("auto", "native", "pyfuse3"),
         "daemon.transport",
-        later=fails(ONLY_PYFUSE3, "native"),
     ),
     option(
         "locks",
         NEW,
         values.choice("auto", "local", "server"),
-        later=fails("locks stay on this machine; use `locks=local`", "server"),
-        note="locks stay on this machine",
+        "kernel.locks",
     ),
     option("cache_dir", NEW, values.path, later=hints(NO_DISK)),
     option("cache_size", NEW, values.size(0, 1024 * TERABYTE), later=hints(NO_DISK)),

@@ -197,6 +197,11 @@ class Content:
         self._ground.nursery.start_soon(self._close_when_sent, opened, closed)
         await closed.wait()
 
+    def release_soon(self, fh: FileHandle) -> None:
+        """Give up a descriptor that nobody got to know of."""
+        if fh in self._opens:
+            self._ground.nursery.start_soon(self.release, fh)
+
     async def _close_when_sent(self, opened: Open, closed: trio.Event) -> None:
         try:
             await opened.file.sent()
@@ -254,6 +259,13 @@ class Content:
         if opened.is_synchronous and data and self._policy.flushes:
             await self._flush(opened, _flushing(opened.handle))
         return len(data)
+
+    def is_settled(self, fh: FileHandle) -> bool:
+        """Whether a flush has nothing to wait for and nothing to tell."""
+        opened = self._opens.get(fh)
+        if opened is None:
+            return False
+        return not (opened.may_write and (opened.file.dirty or opened.file.dirty.error))
 
     async def flush(self, fh: FileHandle) -> None:
         """Send everything, as close(2) asks; raises the file's first lost write."""

@@ -10,6 +10,7 @@ kernel holds until it forgets it; what did not reach the kernel must be forgotte
 
 from __future__ import annotations
 
+import stat
 from itertools import count
 
 import trio
@@ -17,11 +18,13 @@ import trio
 from smbfs.engine.information import Information
 from smbfs.engine.share import Share
 from smbfs.fuse.server import (
+    MISS,
     Attributes,
     Change,
     DirectoryItem,
     Entry,
     FileHandle,
+    Kernel,
     Miss,
     Node,
     Opened,
@@ -57,6 +60,10 @@ class Filesystem:
     async def start(self) -> None:
         """Prove that the mounted directory is there and is one.  Raises SmbError or OSError."""
         await namespace.refresh(self.volume, self.volume.inodes.root)
+
+    def hear(self, kernel: Kernel) -> None:
+        """Take the one who is to hear of changes that the kernel cannot know."""
+        self.volume.kernel = kernel
 
     async def drain(self) -> None:
         """Send everything that is unsent; errors stay with their files."""
@@ -148,6 +155,12 @@ class Filesystem:
         """Change size, mode, owner and times."""
         return await namespace.setattr(self.volume, self.content, self._inode(node), change, fh)
 
+    def drop_privileges(self, node: Node) -> None:
+        """Take set-uid and set-gid off a file that is about to be changed, as the kernel asks."""
+        override = self._inode(node).override
+        if override is not None and override.mode is not None:
+            override.mode &= ~(stat.S_ISUID | stat.S_ISGID)
+
     async def access(self, request: Request, node: Node, mask: int) -> None:
         """Answer access(2); raises OSError(EACCES) for no."""
         namespace.check_access(self.volume, self._inode(node), mask)
@@ -211,6 +224,10 @@ class Filesystem:
         """Close a directory."""
         listing.releasedir(self.volume, fh)
 
+    def give_up_directory(self, fh: FileHandle) -> None:
+        """Close a directory that the kernel did not get to know as open."""
+        listing.releasedir(self.volume, fh)
+
     async def fsyncdir(self, request: Request, fh: FileHandle) -> None:
         """Succeed: what changes names was answered only when the server had done it."""
 
@@ -254,6 +271,10 @@ class Filesystem:
         """Take bytes for a file; an error may be told by a later write, flush or fsync."""
         return await self.content.write(fh, offset, data)
 
+    def flush_now(self, request: Request, fh: FileHandle) -> Miss | None:
+        """Do what close(2) promises if there is nothing to wait for."""
+        return None if self.content.is_settled(fh) else MISS
+
     async def flush(self, request: Request, fh: FileHandle) -> None:
         """Do what close(2) promises: everything is sent, and what was lost is told."""
         await self.content.flush(fh)
@@ -265,3 +286,7 @@ class Filesystem:
     async def release(self, request: Request, fh: FileHandle) -> None:
         """Give up an open file."""
         await self.content.release(fh)
+
+    def give_up(self, fh: FileHandle) -> None:
+        """Close a file that the kernel did not get to know as open."""
+        self.content.release_soon(fh)

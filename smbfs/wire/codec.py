@@ -122,6 +122,7 @@ class Structure(metaclass=_StructureType):
 
     __slots__: ClassVar[tuple[str, ...]]
     FIXED: ClassVar[int]  # bytes in the fixed part
+    LAYOUT: ClassVar[str]  # the fixed part in struct's language, without the byte order
 
     if TYPE_CHECKING:  # `_compile` makes the methods for each class
 
@@ -198,6 +199,7 @@ def _compile(cls: type, fields: dict[str, Any], size: int, at: int, endian: str)
         "parts": scope["parts"],
         "parse": classmethod(scope["parse"]),
         "FIXED": fixed.size,
+        "LAYOUT": layout[1:],
     }
 
 

@@ -6,7 +6,7 @@ import errno
 import threading
 
 from smbfs.fuse.notices import Notices
-from smbfs.fuse.server import Kernel, Node
+from smbfs.fuse.server import Deaf, Kernel, Node
 
 
 class Recorder:
@@ -16,31 +16,52 @@ class Recorder:
         self.heard: list[tuple[object, ...]] = []
         self.threads: set[str] = set()
 
-    def invalidate_inode(self, inode: int, attr_only: bool) -> None:
+    def drop_attributes(self, node: Node) -> None:
         self.threads.add(threading.current_thread().name)
-        if inode == 13:
-            raise OSError(errno.ENOENT, "not cached")
-        self.heard.append(("inode", inode, attr_only))
+        self.heard.append(("attributes", node))
 
-    def invalidate_entry(self, inode_p: int, name: bytes, deleted: int) -> None:
-        self.heard.append(("entry", inode_p, name, deleted))
+    def drop_data(self, node: Node, offset: int, size: int) -> None:
+        if node == 13:
+            raise OSError(errno.ENOENT, "not cached")
+        self.heard.append(("data", node, offset, size))
+
+    def expire_name(self, parent: Node, name: bytes) -> None:
+        self.heard.append(("expire", parent, name))
+
+    def remove_name(self, parent: Node, name: bytes, node: Node) -> None:
+        self.heard.append(("remove", parent, name, node))
+
+    def store(self, node: Node, offset: int, data: bytes) -> None:
+        self.heard.append(("store", node, offset, data))
+
+
+def tell_all(kernel: Kernel, done: list[str]) -> None:
+    kernel.attributes_changed(Node(2))
+    kernel.data_changed(Node(13), then=lambda: done.append("refused"))
+    kernel.data_changed(Node(3), 0, 10, lambda: done.append("dropped"))
+    kernel.name_changed(Node(1), b"a")
+    kernel.name_removed(Node(1), b"b", Node(5))
+    kernel.data_known(Node(3), 4096, b"data")
 
 
 def test_everything_is_told_in_order_by_a_thread() -> None:
-    recorder = Recorder()
-    notices: Kernel = Notices(recorder)
-    notices.attributes_changed(Node(2))
-    notices.data_changed(Node(13))
-    notices.data_changed(Node(3), 0, 10)
-    notices.name_changed(Node(1), b"a")
-    notices.name_removed(Node(1), b"b", Node(5))
-    assert isinstance(notices, Notices)
+    recorder, done = Recorder(), list[str]()
+    notices = Notices(recorder)
+    tell_all(notices, done)
     notices.close()
     assert notices.join(5)
     assert recorder.heard == [
-        ("inode", 2, True),
-        ("inode", 3, False),
-        ("entry", 1, b"a", 0),
-        ("entry", 1, b"b", 5),
+        ("attributes", 2),
+        ("data", 3, 0, 10),
+        ("expire", 1, b"a"),
+        ("remove", 1, b"b", 5),
+        ("store", 3, 4096, b"data"),
     ]
     assert recorder.threads == {"notices"}
+    assert done == ["refused", "dropped"]
+
+
+def test_where_nobody_hears_everything_is_done_at_once() -> None:
+    done: list[str] = []
+    tell_all(Deaf(), done)
+    assert done == ["refused", "dropped"]

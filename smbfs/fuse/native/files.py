@@ -1,0 +1,247 @@
+"""The kernel's questions about open files: data, room, locks, copies, flags.
+
+Easily broken: the data of a WRITE lie in the buffer that the request was read into, and are kept
+by the filesystem without a copy, so nothing may be read into that buffer while they are
+(`smbfs.fuse.native.buffers`); and an open that the kernel did not get to know of is closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from smbfs.fuse.native import answers, uapi
+from smbfs.fuse.native.answers import DONE, Answer
+from smbfs.fuse.native.names import one_name, told
+from smbfs.fuse.native.questions import (
+    CopyFileRangeIn,
+    CreateIn,
+    FallocateIn,
+    FlushIn,
+    FsyncIn,
+    IoctlIn,
+    LkIn,
+    LseekIn,
+    OpenIn,
+    ReadIn,
+    ReleaseIn,
+    WriteIn,
+)
+from smbfs.fuse.native.replies import CopyOut, IoctlOut, LseekOut, WriteOut
+from smbfs.fuse.server import (
+    LOCK_END,
+    MISS,
+    Data,
+    Entry,
+    FileHandle,
+    Lock,
+    LockType,
+    Miss,
+    Node,
+    Opened,
+    Request,
+)
+from smbfs.wire.codec import WireError
+
+if TYPE_CHECKING:
+    from smbfs.vfs.filesystem import Filesystem
+
+KILL_SUIDGID = 1  # OPEN's and CREATE's open_flags
+WRITE_KILL_SUIDGID = 4  # WRITE's write_flags
+KEPT_BYTES = 64 * 1024  # shorter data are copied, or they would keep a large buffer in use
+MOST_COPIED = 1 << 31  # the old COPY_FILE_RANGE answers with 32 bits
+WHENCES = (os.SEEK_DATA, os.SEEK_HOLE)
+FLAG_GETTERS = (uapi.FS_IOC_GETFLAGS, uapi.FS_IOC32_GETFLAGS)
+FLAG_SETTERS = (uapi.FS_IOC_SETFLAGS, uapi.FS_IOC32_SETFLAGS)
+
+
+# Opening and closing
+
+
+def changes_by_opening(view: memoryview) -> bool:
+    """Whether an OPEN empties the file."""
+    return bool(OpenIn.parse(view).flags & os.O_TRUNC)
+
+
+async def open_(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = OpenIn.parse(view)
+    if asked.open_flags & KILL_SUIDGID:
+        fs.drop_privileges(node)
+    opened = await fs.open(request, node, asked.flags)
+    return Answer(answers.opened(opened), lambda: fs.give_up(opened.fh))
+
+
+async def create(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = CreateIn.parse(view)
+    request.umask = asked.umask
+    name = one_name(asked.names)
+    return _created(fs, *await fs.create(request, node, name, asked.mode, asked.flags))
+
+
+async def tmpfile(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = CreateIn.parse(view)
+    request.umask = asked.umask
+    return _created(fs, *await fs.tmpfile(request, node, asked.mode, asked.flags))
+
+
+def _created(fs: Filesystem, opened: Opened, entry: Entry) -> Answer:
+    undo_lookup = None
+
+    def undo() -> None:
+        if undo_lookup is not None:
+            undo_lookup()
+        fs.give_up(opened.fh)
+
+    try:
+        undo_lookup = told(fs, entry).undo
+        return Answer(answers.created(opened, entry), undo)
+    except BaseException:
+        fs.give_up(opened.fh)
+        raise
+
+
+def flush_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
+    asked = FlushIn.parse(view)
+    request.lock_owner = asked.lock_owner
+    return DONE if fs.flush_now(request, FileHandle(asked.fh)) is not MISS else MISS
+
+
+async def flush(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = FlushIn.parse(view)
+    request.lock_owner = asked.lock_owner
+    await fs.flush(request, FileHandle(asked.fh))
+    return DONE
+
+
+async def release(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = ReleaseIn.parse(view)
+    request.lock_owner = asked.lock_owner
+    await fs.release(request, FileHandle(asked.fh))
+    return DONE
+
+
+async def fsync(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = FsyncIn.parse(view)
+    is_data = bool(asked.fsync_flags & uapi.FSYNC_FDATASYNC)
+    await fs.fsync(request, FileHandle(asked.fh), is_data)
+    return DONE
+
+
+async def syncfs(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    await fs.drain()
+    return DONE
+
+
+# Data
+
+
+def read_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
+    asked = ReadIn.parse(view)
+    views = fs.read_now(request, FileHandle(asked.fh), asked.offset, asked.size)
+    return views if isinstance(views, Miss) else Answer(views)
+
+
+async def read(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = ReadIn.parse(view)
+    return Answer(await fs.read(request, FileHandle(asked.fh), asked.offset, asked.size))
+
+
+async def write(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = WriteIn.parse(view)
+    if len(asked.data) != asked.size:
+        raise WireError("a write of another length than it says")
+    if asked.write_flags & WRITE_KILL_SUIDGID:
+        fs.drop_privileges(node)
+    data = asked.data if asked.size >= KEPT_BYTES else bytes(asked.data)
+    count = await fs.write(request, FileHandle(asked.fh), asked.offset, data)
+    return Answer((bytes(WriteOut(size=count)),))
+
+
+# Room and copies
+
+
+async def fallocate(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = FallocateIn.parse(view)
+    await fs.fallocate(request, FileHandle(asked.fh), asked.mode, asked.offset, asked.length)
+    return DONE
+
+
+def _seek(view: memoryview) -> tuple[FileHandle, int, int]:
+    asked = LseekIn.parse(view)
+    if asked.whence not in WHENCES:  # the kernel does the others itself
+        raise OSError(errno.EINVAL, "no such way of seeking")
+    return FileHandle(asked.fh), asked.offset, asked.whence
+
+
+def lseek_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
+    found = fs.seek_now(request, *_seek(view))
+    return found if isinstance(found, Miss) else Answer((bytes(LseekOut(offset=found)),))
+
+
+async def lseek(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    return Answer((bytes(LseekOut(offset=await fs.seek(request, *_seek(view)))),))
+
+
+async def _copy(fs: Filesystem, request: Request, view: memoryview, most: int) -> int:
+    asked = CopyFileRangeIn.parse(view)
+    if asked.flags:
+        raise OSError(errno.EINVAL, "no such way of copying")
+    source, target = FileHandle(asked.fh_in), FileHandle(asked.fh_out)
+    size = min(asked.len, most)
+    return await fs.copy_file_range(request, source, asked.off_in, target, asked.off_out, size)
+
+
+async def copy(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    return Answer((bytes(WriteOut(size=await _copy(fs, request, view, MOST_COPIED))),))
+
+
+async def copy_64(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    return Answer((bytes(CopyOut(bytes_copied=await _copy(fs, request, view, LOCK_END))),))
+
+
+# Locks
+
+
+def _lock(view: memoryview) -> tuple[FileHandle, Lock]:
+    asked = LkIn.parse(view)
+    try:
+        kind = LockType(asked.type)
+    except ValueError:
+        raise OSError(errno.EINVAL, "no such kind of lock") from None
+    if asked.start > asked.end or asked.end >= LOCK_END:
+        raise OSError(errno.EINVAL, "no such range")
+    is_flock = bool(asked.lk_flags & uapi.LK_FLOCK)
+    lock = Lock(kind, asked.start, asked.end + 1, asked.owner, asked.pid, is_flock)
+    return FileHandle(asked.fh), lock
+
+
+async def getlk(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    return answers.lock(await fs.getlk(request, *_lock(view)))
+
+
+async def setlk(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    await fs.setlk(request, *_lock(view), wait=False)
+    return DONE
+
+
+async def setlkw(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    await fs.setlk(request, *_lock(view), wait=True)
+    return DONE
+
+
+# Control codes
+
+
+async def ioctl(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    """Answer for lsattr and chattr; there is no control code of our own."""
+    asked = IoctlIn.parse(view)
+    if asked.cmd in FLAG_GETTERS:
+        flags = await fs.get_flags(request, node)
+        data: Data = flags.to_bytes(8, "little")[: asked.out_size]
+        return Answer((bytes(IoctlOut(result=0)), bytes(data)))
+    if asked.cmd in FLAG_SETTERS:
+        flags = int.from_bytes(bytes(asked.data[:4]), "little")
+        await fs.set_flags(request, node, flags)
+        return Answer((bytes(IoctlOut(result=0)),))
+    raise OSError(errno.ENOTTY, "no such control code")

@@ -1,0 +1,83 @@
+"""What each room is told of the mount options: one function a room.
+
+Knows the options on one side and the rooms' own parameters on the other, so that neither knows the
+other.  Here limits are clamped and words become numbers; nothing is decided twice.
+"""
+
+from __future__ import annotations
+
+import os
+
+from smbfs.engine.dialect import Policy
+from smbfs.fuse.native.greeting import Wishes
+from smbfs.options import MountOptions
+from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.presentation import Presentation
+
+MIB = 1 << 20
+ALONE = ("ro", "singleclient")  # what `cache=` says where nobody else changes files
+
+
+def policy_of(options: MountOptions) -> Policy:
+    """What the engine insists on."""
+    server = options.server
+    return Policy(
+        dialects=server.dialects,
+        sign=server.sign,
+        seal=server.seal,
+        timeout_s=server.timeout_s,
+        echo_interval_s=server.echo_interval_s,
+        max_credits=min(server.max_credits, 8192),
+        rsize=min(server.read_size or MIB, 8 * MIB),
+        wsize=min(server.write_size or MIB, 8 * MIB),
+    )
+
+
+def presentation_of(options: MountOptions) -> Presentation:
+    """How files are shown."""
+    shown, caching = options.presentation, options.caching
+    return Presentation(
+        uid=shown.uid,
+        gid=shown.gid,
+        file_mode=shown.file_mode,
+        dir_mode=shown.dir_mode,
+        names=shown.names,
+        symlink=shown.symlink,
+        actimeo_s=caching.file_attributes_s,
+        acregmax_s=caching.file_attributes_s,
+        acdirmax_s=caching.directory_attributes_s,
+        timeout_s=options.server.timeout_s,
+        ids=shown.ids,
+        dynperm=shown.dynperm,
+        reparse=shown.reparse,
+        nodelete=shown.no_delete,
+        symlinkroot=os.fsencode(shown.symlink_root) if shown.symlink_root else None,
+        user_xattr=shown.user_xattrs,
+        block_size=shown.block_size,
+    )
+
+
+def data_of(options: MountOptions) -> DataPolicy:
+    """How file data is cached."""
+    caching = options.caching
+    return DataPolicy(
+        cache_bytes=caching.memory,
+        read_ahead_bytes=min(caching.readahead or 16 * MIB, caching.memory // 4),
+        believe_s=caching.file_attributes_s,
+        is_cached=caching.mode != "none",
+        is_synchronous=caching.write_through,
+        flushes=caching.strict_sync,
+    )
+
+
+def wishes_of(options: MountOptions) -> Wishes:
+    """What the kernel is asked for, as far as the native server can choose."""
+    kernel, usual = options.kernel, Wishes()
+    return Wishes(
+        max_background=kernel.max_background or usual.max_background,
+        congestion_threshold=kernel.congestion_threshold or usual.congestion_threshold,
+        max_write=min(kernel.max_write or MIB, MIB),
+        max_readahead=kernel.max_readahead or usual.max_readahead,
+        locks=options.kernel.locks != "local",
+        is_shared=options.caching.mode not in ALONE,
+    )
