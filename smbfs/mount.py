@@ -350,10 +350,6 @@ async def _stop(mount: Mount, stop: Stop) -> None:
     if mount.is_attached:  # libfuse leaves a mount that was aborted
         remove = partial(mountpoint.unmount, mount.mountpoint)
         await stop.step("unmount", remove, STEP_S)
-    if mount.guardian is not None:
-        await stop.step("dismiss the guardian", partial(_dismiss, mount.guardian), STEP_S)
+    if mount.guardian is not None and not mount.is_attached:  # or it has something to do yet
+        mount.guardian.dismiss()
     await stop.step("leave the share", mount.link.close, STEP_S)
-
-
-async def _dismiss(guardian: Guardian) -> None:
-    await trio.to_thread.run_sync(guardian.dismiss, abandon_on_cancel=True)

@@ -23,6 +23,7 @@ class House:
         self.waiting: set[str] = set()
         self.unmounted = trio.Event()
         self.nursery: trio.Nursery | None = None
+        self.guarded = 0  # mounts that would be taken off if the daemon died
 
     async def does(self, what: str) -> None:
         """Note a step, then fail or wait if the test says so."""
@@ -64,6 +65,13 @@ class House:
 
     def server(self, transport: str, filesystem: Any, timeout_s: float, wishes: Any) -> Any:
         return Server(self)
+
+    def guardian(self, path: str, device: str, command: list[str]) -> Any:
+        self.guarded += 1
+        return self
+
+    def dismiss(self) -> None:
+        self.guarded -= 1
 
     # The mount table
 

@@ -28,6 +28,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr(mount, "Link", made.link)
     monkeypatch.setattr(mount, "Share", made.share)
     monkeypatch.setattr(mount, "server_for", made.server)
+    monkeypatch.setattr(mount, "Guardian", made.guardian)
     monkeypatch.setattr(mount, "STEP_S", 0.05)
     monkeypatch.setattr(mount, "PROBE_S", 0.5)
 
@@ -42,7 +43,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     for name in ("unmount", "write_back"):
         monkeypatch.setattr(mountpoint, name, getattr(made, name))
     monkeypatch.setattr(mountpoint, "mounts", lambda: iter(made.table))
-    monkeypatch.setattr(mountpoint, "tune", lambda path: made.events.append("tune"))
+    monkeypatch.setattr(mountpoint, "tune", lambda path, options: made.events.append("tune"))
     return made
 
 

@@ -36,7 +36,16 @@ def attributes(node: int = 7, **more: Any) -> Attributes:
 
 
 ENTRY = Entry(attributes(), 2.5)
-NOW = {"lookup_now", "getattr_now", "read_now", "readdir_now", "getxattr_now"}
+NOW = {
+    "lookup_now",
+    "getattr_now",
+    "read_now",
+    "readdir_now",
+    "getxattr_now",
+    "seek_now",
+    "flush_now",
+}
+AT_ONCE = {"drop_privileges", "give_up", "give_up_directory"}
 
 
 class Fake:
@@ -58,8 +67,11 @@ class Fake:
         self.was_listed.append(node)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def now(request: Any, *arguments: Any) -> Any:
+        def at_once(*arguments: Any) -> None:
             self.asked.append((name, *arguments))
+
+        def now(request: Any = None, *arguments: Any, **named: Any) -> Any:
+            self.asked.append((name, *arguments, *named.values()))
             answer = self.answers.get(name, MISS if name in NOW else None)
             if isinstance(answer, list) and name in ("readdir_now", "readdir"):
                 answer = answer.pop(0)
@@ -67,11 +79,13 @@ class Fake:
                 raise answer
             return answer
 
-        async def waiting(request: Any, *arguments: Any) -> Any:
+        async def waiting(request: Any = None, *arguments: Any, **named: Any) -> Any:
             if name in self.answers and self.answers[name] is trio.sleep_forever:
                 await trio.sleep_forever()
-            return now(request, *arguments)
+            return now(request, *arguments, **named)
 
+        if name in AT_ONCE:
+            return at_once
         return now if name in NOW else waiting
 
 

@@ -52,7 +52,7 @@ support: reparse=default nosparse nodelete
 support: cache=strict actimeo=30 noac closetimeo=5
 accept: direct directio forcedirectio strictcache
 better: acregmax=30 acdirmax=30 handlecache nohandlecache max_cached_dirs=16 fsc
-support: lease nolease brl nobrl nolock !forcemandatorylock !forcemand strictsync nostrictsync
+support: lease nolease brl nobrl nolock forcemandatorylock forcemand strictsync nostrictsync
 ignore: locallease rwpidforward
 better: !snapshot=@GMT-2026.08.01-04.00.00 intr nointr
 support: ro rw !remount sloppy
@@ -62,7 +62,7 @@ ignore: auto noauto defaults comment=hello x-systemd.automount X-mount.mkdir=075
 ignore: nouser loud async atime norelatime nomand _netdev nofail noatime relatime nodiratime
 ignore: strictatime lazytime iversion mand silent uhelper=udisks2 helper=smbfs diratime
 ignore: nostrictatime nolazytime noiversion user users
-support: context=c fscontext=c defcontext=c rootcontext=c sync dirsync !nosymfollow
+support: context=c fscontext=c defcontext=c rootcontext=c sync dirsync nosymfollow
 refuse: loop offset=1 sizelimit=1 bind rbind move private shared slave unbindable
 refuse: rprivate rshared rslave runbindable
 refuse: timeo=600 retry=2 bg fg proto=tcp tcp udp nfsvers=4

@@ -184,10 +184,27 @@ def test_a_mode_under_its_old_name_warns() -> None:
     ]
 
 
-def test_locks_that_stay_here_are_a_warning() -> None:
-    assert warnings(options("brl")) == [
-        "`brl` is not built yet: locks stay on this machine, other clients do not see them."
-    ]
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("brl", "auto"),
+        ("nobrl", "local"),
+        ("nolock", "local"),
+        ("forcemand", "server"),
+        ("locks=local,brl", "auto"),
+        ("locks=server", "server"),
+        ("", "auto"),
+    ],
+)
+def test_where_locks_live(text: str, where: str) -> None:
+    assert options(text).kernel.locks == where
+
+
+def test_locks_that_stay_here_are_told() -> None:
+    notes = options("transport=pyfuse3").notes
+    assert [note.text for note in notes if "locks stay on this machine" in note.text]
+    assert not options("transport=pyfuse3,locks=local").notes
+    assert not options("transport=native").notes
 
 
 def test_only_some_values_of_an_option_may_wait() -> None:

@@ -101,7 +101,7 @@ def agree(asked: InitIn, wishes: Wishes) -> Agreed:
     return Agreed(minor, flags, reply)
 
 
-def other_major(asked: InitIn) -> Blob:
+def other_major() -> Blob:
     """Answer a kernel of a later major version, which then asks again in ours."""
     zero = InitOut(
         major=MAJOR,

@@ -215,8 +215,9 @@ async def getxattr(fs: Filesystem, request: Request, node: Node, view: memoryvie
 
 
 async def listxattr(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    size = GetxattrIn.parse(view).size
     names = await fs.listxattr(request, node)
-    return _sized(b"".join(name + b"\0" for name in names), GetxattrIn.parse(view).size)
+    return _sized(b"".join(name + b"\0" for name in names), size)
 
 
 async def setxattr(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 MANY = 32  # requests answered at a stretch before others get their turn
 ASK_AGAIN_S = 0.1  # after a signal that did not end the call there may come one that does
 WITHDRAWN = (errno.ENOENT, errno.EINTR)  # the asker gave up before we read it
-UNMOUNTED = (errno.ENODEV, errno.ECONNABORTED)
+UNMOUNTED = (errno.ENODEV, errno.ECONNABORTED, errno.EPIPE)
 INTERRUPT_BIT = 1  # in the number of an INTERRUPT's own reply
 HEADER = struct.Struct("=" + InHeader.LAYOUT)
 REPLY = struct.Struct("=" + OutHeader.LAYOUT)
@@ -173,7 +173,7 @@ class Session:
         try:
             asked = InitIn.parse(view)
             if asked.major > MAJOR:
-                self._send(unique, Answer((other_major(asked),)))
+                self._send(unique, Answer((other_major(),)))
                 return
             self.agreed = agree(asked, self._wishes)
         except (TooOld, WireError) as error:
@@ -266,7 +266,7 @@ class Session:
 
 def _errno_of(error: Exception) -> int:
     """What to answer for an error; a request that makes no sense is the kernel's own fault."""
-    if isinstance(error, WireError | struct.error):
+    if isinstance(error, WireError):
         log.warning("a request from the kernel makes no sense: %s", error)
         return errno.EINVAL
     return errno_of(error)

@@ -1,0 +1,36 @@
+"""Notices are the messages that the kernel expects."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from smbfs.fuse.native.notices import NoticeWriter
+from smbfs.fuse.native.uapi import InitFlag, Notify
+from smbfs.fuse.server import Node
+from tests.fake.kernel import FakeKernel
+
+
+def test_every_notice() -> None:
+    kernel = FakeKernel()
+    writer = NoticeWriter(kernel.fd, InitFlag.HAS_EXPIRE_ONLY)
+    writer.drop_attributes(Node(5))
+    writer.drop_data(Node(5), 4096, 8192)
+    writer.drop_data(Node(5), 0, -1)
+    writer.expire_name(Node(1), b"name")
+    NoticeWriter(kernel.fd, 0).expire_name(Node(1), b"old")
+    writer.remove_name(Node(1), b"gone", Node(9))
+    writer.store(Node(5), 4096, b"data")
+    kernel.hear()
+    heard = [(said.error, said.body) for said in kernel.notices]
+    assert heard == [
+        (Notify.INVAL_INODE, struct.pack("<Qqq", 5, -1, 0)),
+        (Notify.INVAL_INODE, struct.pack("<Qqq", 5, 4096, 8192)),
+        (Notify.INVAL_INODE, struct.pack("<Qqq", 5, 0, 0)),
+        (Notify.INVAL_ENTRY, struct.pack("<QII", 1, 4, 1) + b"name\0"),
+        (Notify.INVAL_ENTRY, struct.pack("<QII", 1, 3, 0) + b"old\0"),
+        (Notify.DELETE, struct.pack("<QQII", 1, 9, 4, 0) + b"gone\0"),
+        (Notify.STORE, struct.pack("<QQII", 5, 4096, 4, 0) + b"data"),
+    ]
+    kernel.close()
+    os.close(kernel.fd)
