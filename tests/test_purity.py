@@ -16,6 +16,7 @@ PURE = [
     "engine/dialect.py",
     "engine/exchange.py",
     "engine/information.py",
+    "engine/locking.py",
     "engine/states.py",
     "engine/steps.py",
     "vfs/stat.py",
