@@ -19,6 +19,8 @@ PURE = [
     "engine/locking.py",
     "engine/states.py",
     "engine/steps.py",
+    "vfs/lockplan.py",
+    "vfs/locktable.py",
     "vfs/stat.py",
 ]
 # Time is an argument (`now`), and bytes come and go as values.
