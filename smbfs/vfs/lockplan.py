@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from smbfs.cache.pages import without
+
 Span = tuple[int, int]  # the first byte and the one behind the last
 
 
@@ -120,13 +122,8 @@ def union(spans: Iterable[Span]) -> list[Span]:
 def minus(spans: Iterable[Span], cuts: Sequence[Span]) -> list[Span]:
     """What is left of some spans without others."""
     left = list(spans)
-    for low, high in cuts:
-        left = [
-            (start, end)
-            for first, last in left
-            for start, end in ((first, min(last, low)), (max(first, high), last))
-            if start < end
-        ]
+    for start, end in cuts:
+        left = without(left, start, end)
     return left
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from smbfs.fuse.server import LOCK_END, FileHandle, Lock, LockType
-from smbfs.vfs.lockplan import Segment, Span, minus, union
+from smbfs.vfs.lockplan import Segment, Span, common, minus, union
 
 # flock locks one byte where no data can be: SMB's locks keep others from reading and writing, and
 # flock must not.  It is the last one there can be, so that fcntl's ranges end before it and the
@@ -40,14 +40,18 @@ class Pending:
     fh: FileHandle
     is_granted: bool = False
 
+    def grant(self) -> None:
+        """Note that the server has locked it."""
+        self.is_granted = True
 
-def segment_of(lock: Lock) -> Segment | None:
-    """The lock on the server that stands for one here; None for none."""
+
+def segment_of(lock: Lock) -> Segment:
+    """The lock on the server that stands for one here; it may be empty, for none."""
     is_exclusive = lock.type is LockType.WRITE
     if lock.is_flock:
         return Segment(FLOCK_BYTE, FLOCK_BYTE + 1, is_exclusive)
     end = min(lock.end, FLOCK_BYTE)
-    return Segment(lock.start, end, is_exclusive) if lock.start < end else None
+    return Segment(min(lock.start, end), end, is_exclusive)
 
 
 @dataclass(slots=True)
@@ -61,13 +65,13 @@ class LockTable:
 
     def conflicts(self, lock: Lock, own: Pending | None = None) -> list[Lock]:
         """What is in the way of a lock; ``own`` is not, the request that asked for it."""
-        held = [one.lock for one in self.held if not _is_same_owner(one.lock, lock)]
+        held = [one.lock for one in self.held if not is_same_owner(one.lock, lock)]
         pending = [one.lock for one in self.pending if one is not own]
         return [one for one in held + pending if _conflict(one, lock)]
 
     def of(self, lock: Lock) -> list[Held]:
         """What the owner of a lock has locked in the range of that lock."""
-        mine = [one for one in self.held if _is_same_owner(one.lock, lock)]
+        mine = [one for one in self.held if is_same_owner(one.lock, lock)]
         return [one for one in mine if _overlap(one.lock, lock)]
 
     def of_owner(self, owner: Owner) -> list[Held]:
@@ -84,7 +88,7 @@ class LockTable:
         table = self if also is None else self._with(also, FileHandle(0))
         locks = [one.lock for one in table.held]
         locks += [one.lock for one in self.pending if one.is_granted]
-        segments = [one for one in map(segment_of, locks) if one is not None]
+        segments = [segment_of(one) for one in locks]
         exclusive = union(one.span for one in segments if one.is_exclusive)
         shared = minus(union(one.span for one in segments), exclusive)
         found = [Segment(*span, True) for span in exclusive]
@@ -130,7 +134,8 @@ def _joined(held: list[Held], new: Held) -> Held:
     return new
 
 
-def _is_same_owner(one: Lock, other: Lock) -> bool:
+def is_same_owner(one: Lock, other: Lock) -> bool:
+    """Whether two locks never are in each other's way."""
     return (one.owner, one.is_flock) == (other.owner, other.is_flock)
 
 
@@ -143,11 +148,9 @@ def _conflict(one: Lock, other: Lock) -> bool:
     return one.is_flock == other.is_flock and is_any_exclusive and _overlap(one, other)
 
 
-def _touches(segment: Segment | None, spans: list[Span]) -> bool:
+def _touches(segment: Segment, spans: list[Span]) -> bool:
     """Whether a segment shares a byte with some spans."""
-    if segment is None:
-        return False
-    return any(segment.start < end and start < segment.end for start, end in spans)
+    return bool(common([segment.span], spans))
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
@@ -31,6 +31,9 @@ from smbfs.vfs.inode import LONG_AGO, NEVER, Inode
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.room import Room
 from smbfs.wire.codec import WireError
+
+if TYPE_CHECKING:
+    from smbfs.vfs.locks import Locks
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,6 +55,7 @@ class DataPolicy:
     is_cached: bool = True  # False for cache=none: every read and write goes to the server
     is_synchronous: bool = False  # the mount option sync
     flushes: bool = True  # False for nostrictsync: fsync does not ask the server to flush
+    locks: bool = True  # False for locks=local: the kernel keeps them and never asks us
 
 
 class Ground:
@@ -115,13 +119,26 @@ class Open:
 
 
 @dataclass(slots=True, eq=False)
-class _Errand(Generic[T]):
+class Errand(Generic[T]):
     """Something done alone, and who waits for it."""
 
     done: trio.Event = field(default_factory=trio.Event)
     results: list[T] = field(default_factory=list)
     error: Exception | None = None
     is_awaited: bool = True
+
+    async def outcome(self) -> T:
+        """Wait for what comes of it; whoever is cancelled first leaves it alone."""
+        try:
+            await self.done.wait()
+        except trio.Cancelled:
+            # It may have ended since the cancellation: with a result that is meant for somebody.
+            if not self.done.is_set():
+                self.is_awaited = False
+                raise
+        if self.error is not None:
+            raise self.error
+        return self.results[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +153,7 @@ class File:
     is_error_told: bool = False
     unflushed: set[int] = field(default_factory=set)  # connections with writes maybe not on disk
     read_at_s: float = LONG_AGO
+    locks: Locks | None = None  # from the first lock on
     _door: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1, max_value=1))
     _settling: int = 0  # how many wait for writes to be confirmed
     _moved: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
@@ -181,6 +199,11 @@ class File:
         alive = [opened for opened in self.opens if opened.is_alive]
         alive.sort(key=lambda opened: not opened.may_write)
         return alive[0].handle if alive else None
+
+    def way(self, opened: Open, offset: int, size: int, *, writes: bool = False) -> Handle:
+        """Name the handle by which a descriptor gets at a range: the one that has it locked."""
+        locks = self.locks
+        return locks.way(opened, offset, size, writes=writes) if locks else opened.handle
 
     def lost_belief(self) -> None:
         """Forget what was read ahead: the file was changed, and not by us."""
@@ -233,19 +256,12 @@ class File:
         except BaseException:
             self.leave()
             raise
-        errand: _Errand[T] = _Errand()
+        errand: Errand[T] = Errand()
         self.ground.nursery.start_soon(self._run, errand, work, undo)
-        try:
-            await errand.done.wait()
-        except trio.Cancelled:
-            errand.is_awaited = False
-            raise
-        if errand.error is not None:
-            raise errand.error
-        return errand.results[0]
+        return await errand.outcome()
 
     async def _run(
-        self, errand: _Errand[T], work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None
+        self, errand: Errand[T], work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None
     ) -> None:
         error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
         try:
@@ -283,7 +299,7 @@ class File:
 
     async def _send(self, piece: DirtyPiece[Open]) -> None:
         error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
-        handle = piece.writer.handle
+        handle = self.way(piece.writer, piece.offset, piece.size, writes=True)
         try:
             await handle.write(piece.offset, [memoryview(part) for part in piece.parts])
             error = None

@@ -74,9 +74,10 @@ async def _write_through(opened: Open, offset: int, data: Data) -> None:
 
 
 async def _append(opened: Open, data: Data) -> None:
-    file, handle = opened.file, opened.handle
-    [information] = await handle.do(steps.query_all())
+    file = opened.file
+    [information] = await opened.handle.do(steps.query_all())
     offset = information.end_of_file
+    handle = file.way(opened, offset, len(data), writes=True)
     try:
         await handle.write(offset, data)
     finally:

@@ -59,7 +59,7 @@ def test_flock_and_fcntl_do_not_meet() -> None:
 
 
 def test_a_lock_of_the_last_byte_alone_is_our_own_affair() -> None:
-    assert segment_of(lock(WRITE, FLOCK_BYTE, LOCK_END)) is None
+    assert segment_of(lock(WRITE, FLOCK_BYTE, LOCK_END)).span == (FLOCK_BYTE, FLOCK_BYTE)
     table = LockTable()
     table.set(lock(WRITE, FLOCK_BYTE, LOCK_END), FH)
     assert not table.need()
