@@ -21,7 +21,7 @@ from smbfs.engine.handle import USABLE, Handle, Posted
 from smbfs.engine.locking import lock, unlock
 from smbfs.engine.share import How
 from smbfs.errors import ConnectionLost, SmbError, StatusError
-from smbfs.vfs.lockplan import Action, Drop, Segment, Span, Swap, Take, minus, plan, union
+from smbfs.vfs.lockplan import Action, Drop, Segment, Span, Swap, Take, common, minus, plan, union
 from smbfs.vfs.openfile import File, Open, must_live
 from smbfs.vfs.volume import Volume
 
@@ -89,15 +89,14 @@ class LockHandle:
 
     # Data
 
-    def way(self, opened: Open, offset: int, size: int, *, writes: bool) -> Handle:
-        """Name the handle to read or write a range by: ours where it alone is let through."""
-        handle, end = self.handle, offset + size
+    def way(self, opened: Open, *, writes: bool, within: Span | None = None) -> Handle:
+        """Name the handle to read or write by: ours if it may, and alone is let at the range."""
         may = self._may_write if writes else self._may_read
-        if handle is None or not may or self.is_lost or not opened.is_alive:
+        if self.handle is None or not may or self.is_lost or not opened.is_alive:
             return opened.handle
-        held = [one for one in self.held if one.is_exclusive]
-        is_locked = any(one.start < end and offset < one.end for one in held)
-        return handle if is_locked else opened.handle
+        exclusive = [one.span for one in self.held if one.is_exclusive]
+        is_locked = within is None or bool(common([within], exclusive))
+        return self.handle if is_locked else opened.handle
 
     # Locks
 

@@ -24,10 +24,11 @@ from smbfs.engine import steps
 from smbfs.engine.handle import Handle
 from smbfs.errors import ConnectionLost, SmbError
 from smbfs.fuse.server import LOCK_END, Lock, LockType
+from smbfs.vfs.errand import Errand
 from smbfs.vfs.lockhandle import LockHandle
 from smbfs.vfs.lockplan import Action, Segment, Take, plan
 from smbfs.vfs.locktable import FLOCK_BYTE, Held, LockTable, Pending, is_same_owner, segment_of
-from smbfs.vfs.openfile import KNOWN, Errand, File, Open
+from smbfs.vfs.openfile import KNOWN, File, Open
 from smbfs.vfs.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,11 @@ class Locks:
 
     def way(self, opened: Open, offset: int, size: int, *, writes: bool) -> Handle:
         """Name the handle that the server lets at a range."""
-        return self._server.way(opened, offset, size, writes=writes)
+        return self._server.way(opened, writes=writes, within=(offset, offset + size))
+
+    def other_way(self, opened: Open, *, writes: bool) -> Handle:
+        """Name the handle to try when a range turns out to be locked, maybe by us just now."""
+        return self._server.way(opened, writes=writes)
 
     def keeps(self, handle: Handle) -> bool:
         """Whether a descriptor's handle must outlive it, for it has the locks."""
@@ -111,7 +116,8 @@ class Locks:
                 lambda: self.table.of(lock), partial(self.table.set, lock, opened.fh)
             )
             return
-        if lock.is_flock and lock.type is LockType.WRITE and self.table.of(lock):
+        is_shared = any(one.lock.type is LockType.READ for one in self.table.of(lock))
+        if lock.is_flock and lock.type is LockType.WRITE and is_shared:
             # As on any Linux filesystem, or two that share it would wait for each other for ever.
             await self.set(opened, replace(lock, type=LockType.UNLOCK), wait=False)
         own: Pending | None = None

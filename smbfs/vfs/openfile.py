@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -27,8 +27,10 @@ from smbfs.engine.handle import USABLE, Handle
 from smbfs.engine.information import Information
 from smbfs.errors import ConnectionLost, ServerSilent, SmbError
 from smbfs.fuse.server import FileHandle
+from smbfs.vfs.errand import Errand
 from smbfs.vfs.inode import LONG_AGO, NEVER, Inode
 from smbfs.vfs.inodes import Inodes
+from smbfs.vfs.passage import past_locks
 from smbfs.vfs.room import Room
 from smbfs.wire.codec import WireError
 
@@ -119,29 +121,6 @@ class Open:
 
 
 @dataclass(slots=True, eq=False)
-class Errand(Generic[T]):
-    """Something done alone, and who waits for it."""
-
-    done: trio.Event = field(default_factory=trio.Event)
-    results: list[T] = field(default_factory=list)
-    error: Exception | None = None
-    is_awaited: bool = True
-
-    async def outcome(self) -> T:
-        """Wait for what comes of it; whoever is cancelled first leaves it alone."""
-        try:
-            await self.done.wait()
-        except trio.Cancelled:
-            # It may have ended since the cancellation: with a result that is meant for somebody.
-            if not self.done.is_set():
-                self.is_awaited = False
-                raise
-        if self.error is not None:
-            raise self.error
-        return self.results[0]
-
-
-@dataclass(slots=True, eq=False)
 class File:
     """One open file: everything its descriptors share."""
 
@@ -199,11 +178,6 @@ class File:
         alive = [opened for opened in self.opens if opened.is_alive]
         alive.sort(key=lambda opened: not opened.may_write)
         return alive[0].handle if alive else None
-
-    def way(self, opened: Open, offset: int, size: int, *, writes: bool = False) -> Handle:
-        """Name the handle by which a descriptor gets at a range: the one that has it locked."""
-        locks = self.locks
-        return locks.way(opened, offset, size, writes=writes) if locks else opened.handle
 
     def lost_belief(self) -> None:
         """Forget what was read ahead: the file was changed, and not by us."""
@@ -299,9 +273,15 @@ class File:
 
     async def _send(self, piece: DirtyPiece[Open]) -> None:
         error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
-        handle = self.way(piece.writer, piece.offset, piece.size, writes=True)
+        writer, parts = piece.writer, [memoryview(part) for part in piece.parts]
         try:
-            await handle.write(piece.offset, [memoryview(part) for part in piece.parts])
+            await past_locks(
+                writer,
+                piece.offset,
+                piece.size,
+                lambda handle: handle.write(piece.offset, parts),
+                writes=True,
+            )
             error = None
         except KNOWN as failure:
             error = failure
@@ -314,7 +294,7 @@ class File:
             self.pages.drop(piece.offset, piece.size)
             if error is None:
                 self.dirty.done(piece)
-                self.confirmed(piece.end, handle)
+                self.confirmed(piece.end, writer.handle)
             else:
                 self._failed(piece, error)
             if isinstance(piece.done, trio.Event):

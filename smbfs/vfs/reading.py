@@ -18,6 +18,7 @@ from smbfs.cache.pages import Piece
 from smbfs.cache.streams import START_BYTES
 from smbfs.engine.handle import Handle, Posted
 from smbfs.vfs.openfile import KNOWN, File, Open
+from smbfs.vfs.passage import past_locks, way
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,10 @@ async def _straight(opened: Open, offset: int, size: int, serial: int) -> list[m
     """Ask the server, who has all writes to this range up to a number."""
     file = opened.file
     has_all = file.dirty.is_confirmed(serial)
-    views = await file.way(opened, offset, size).read(offset, size)
+    views = await past_locks(opened, offset, size, lambda handle: handle.read(offset, size))
     if not has_all and sum(map(len, views)) < size:
         await file.sent(serial)  # the file may be longer by what was unsent elsewhere
-        views = await file.way(opened, offset, size).read(offset, size)
+        views = await past_locks(opened, offset, size, lambda handle: handle.read(offset, size))
     return views
 
 
@@ -111,7 +112,7 @@ async def _bring(opened: Open, pieces: list[Piece]) -> None:
         while todo or posted:
             while todo and len(posted) < DEPTH:
                 piece = todo[0]
-                handle = file.way(opened, piece.offset, piece.size)
+                handle = way(opened, piece.offset, piece.size)
                 slot = await handle.post_read(piece.offset, piece.size)
                 posted.append((piece, handle, slot))
                 todo.popleft()

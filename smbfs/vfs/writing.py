@@ -12,6 +12,7 @@ import trio
 from smbfs.cache.dirty import room_for
 from smbfs.engine import steps
 from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.passage import past_locks
 
 FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
 
@@ -77,10 +78,11 @@ async def _append(opened: Open, data: Data) -> None:
     file = opened.file
     [information] = await opened.handle.do(steps.query_all())
     offset = information.end_of_file
-    handle = file.way(opened, offset, len(data), writes=True)
     try:
-        await handle.write(offset, data)
+        await past_locks(
+            opened, offset, len(data), lambda handle: handle.write(offset, data), writes=True
+        )
     finally:
         file.pages.drop(offset, len(data))
         file.ground.inodes.changed(file.inode)
-    file.confirmed(offset + len(data), handle)
+    file.confirmed(offset + len(data), opened.handle)

@@ -12,6 +12,7 @@ import pytest
 
 from smbfs.fuse.server import LOCK_END
 from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.passage import way
 from smbfs.wire.constants import LockFlags
 from smbfs.wire.file_messages import LockRequest, lock_elements
 from smbfs.wire.header import Command
@@ -46,11 +47,11 @@ def test_data_far_from_any_lock_goes_the_usual_way() -> None:
             await both.one.lock(WRITE, 0, 10)
             opened = both.one.fs.content.of(both.one.fh)
             locks = both.one.locks
-            assert both.one.file.way(opened, 10, 90) is opened.handle
-            assert locks.keeps(both.one.file.way(opened, 9, 1))
-            assert locks.keeps(both.one.file.way(opened, 9, 1, writes=True))
+            assert way(opened, 10, 90) is opened.handle
+            assert locks.keeps(way(opened, 9, 1))
+            assert locks.keeps(way(opened, 9, 1, writes=True))
             await both.one.lock(READ, 0, 10)
-            assert both.one.file.way(opened, 9, 1) is opened.handle
+            assert way(opened, 9, 1) is opened.handle
 
     on_mock_time(main)
 
@@ -96,7 +97,7 @@ def test_a_file_that_cannot_be_opened_for_both_is_locked_by_the_descriptor() -> 
             assert not both.held
             await both.one.lock(WRITE, 0, 10)
             assert await both.one.read() == b"data"
-            assert both.one.file.way(opened, 0, 1, writes=True) is opened.handle, "ours may not"
+            assert way(opened, 0, 1, writes=True) is opened.handle, "ours may not"
 
     on_mock_time(main)
 
@@ -109,6 +110,33 @@ def test_another_file_at_the_path_is_not_locked() -> None:
             await both.one.lock(WRITE, 0, 10)
             opened = both.one.fs.content.of(both.one.fh)
             assert both.one.locks.keeps(opened.handle)
+
+    on_mock_time(main)
+
+
+@pytest.mark.parametrize("flags", [0, os.O_APPEND, os.O_DIRECT])
+def test_data_under_way_while_the_range_is_locked(flags: int) -> None:
+    """The server locks first, and refuses what was sent before anybody here knew of it."""
+
+    async def main() -> None:
+        async with pair(b"0123456789") as both:
+            await both.one.lock(WRITE, 5000, 6000)
+            other = await both.one.open(os.O_RDWR | flags)
+            writes, reads = Gate(on=Command.WRITE, times=1), Gate(on=Command.READ, times=1)
+            both.server.script[:] = [writes, reads]
+            writing = beside(both.nursery, partial(both.one.write, b"new", 10, fh=other))
+            await both.settled()
+            reading = beside(both.nursery, partial(both.one.read, 5, fh=other))
+            await both.settled()
+            await both.one.lock(WRITE, 0, 100, owner=THERE)
+            writes.open()
+            reads.open()
+            await writing.done.wait()
+            await reading.done.wait()
+            await both.one.fs.flush(WHO, other)
+            assert writing.is_done
+            assert reading.is_done
+            assert both.server.volume.read("file") == b"0123456789new"
 
     on_mock_time(main)
 
