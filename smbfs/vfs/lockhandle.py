@@ -1,8 +1,9 @@
 """The one handle on which a file's locks are taken on the server, and what it holds there.
 
-One handle for all of them, since SMB's locks exclude each other by handle, and since it must
-outlive the descriptor that locked first.  Knows no owners: it is told what is needed.  Every
-method that asks the server runs alone, behind the door of `smbfs.vfs.locks`, but for `wait`.
+One handle for all of them: SMB's locks exclude each other by handle, it must outlive the descriptor
+that locked first, and Samba (4.17) confuses shared locks that two handles of one client have.
+Knows no owners: it is told what is needed.  Every method that asks the server runs alone, behind
+the door of `smbfs.vfs.locks`, but for `wait`.
 
 Easily broken: a lock is on the list from the answer on, and off it from the unlock on, with no
 ``await`` in between, so that nobody plans with what is not true; and a handle that is lost has
