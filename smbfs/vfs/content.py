@@ -215,13 +215,16 @@ class Content:
         if not file.opens:
             file.pages.drop()
             inode.file = None
+            if file.locks is not None:
+                file.locks.close()
             self._ground.files.discard(file)
             if file.dirty:
                 log.error("node %d: bytes that were written are not sent", inode.node)
             if file.dirty.error is not None and not file.is_error_told:
                 log.error("node %d: a write was lost: %s", inode.node, file.dirty.error)
         self._inodes.closed(inode)
-        opened.handle.close_soon()
+        if file.locks is None or not file.locks.keeps(opened.handle):
+            opened.handle.close_soon()
 
     async def drain(self) -> None:
         """Send everything that is unsent; errors stay with their files."""

@@ -25,13 +25,14 @@ from smbfs.fuse.server import (
     Entry,
     FileHandle,
     Kernel,
+    Lock,
     Miss,
     Node,
     Opened,
     Request,
     Space,
 )
-from smbfs.vfs import links, listing, namespace, removal, xattrs
+from smbfs.vfs import links, listing, locks, namespace, removal, xattrs
 from smbfs.vfs.content import Content
 from smbfs.vfs.inode import Inode, Moment
 from smbfs.vfs.inodes import Inodes
@@ -276,17 +277,37 @@ class Filesystem:
         return None if self.content.is_settled(fh) else MISS
 
     async def flush(self, request: Request, fh: FileHandle) -> None:
-        """Do what close(2) promises: everything is sent, and what was lost is told."""
-        await self.content.flush(fh)
+        """Do what close(2) promises: everything is sent, and what was lost is told.
+
+        With it go the locks that the process had on the file through whatever descriptor.
+        """
+        try:
+            await self.content.flush(fh)
+        finally:
+            await locks.closed_by(self.content.of(fh), request.lock_owner)
 
     async def fsync(self, request: Request, fh: FileHandle, datasync: bool) -> None:
         """Bring a file to the server's disk."""
         await self.content.fsync(fh)
 
     async def release(self, request: Request, fh: FileHandle) -> None:
-        """Give up an open file."""
-        await self.content.release(fh)
+        """Give up an open file, and every lock that was taken through it."""
+        try:
+            await locks.released(self.content.of(fh))
+        finally:
+            await self.content.release(fh)
 
     def give_up(self, fh: FileHandle) -> None:
         """Close a file that the kernel did not get to know as open."""
         self.content.release_soon(fh)
+
+    # Locks
+
+    async def getlk(self, request: Request, fh: FileHandle, lock: Lock) -> Lock | None:
+        """Tell which lock is in the way of one; None if it can be had."""
+        return await locks.of(self.volume, self.content.of(fh)).get(self.content.of(fh), lock)
+
+    async def setlk(self, request: Request, fh: FileHandle, lock: Lock, wait: bool) -> None:
+        """Lock or unlock a range; raises OSError EAGAIN, EDEADLK or ENOLCK."""
+        opened = self.content.of(fh)
+        await locks.of(self.volume, opened).set(opened, lock, wait=wait)

@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -27,10 +27,15 @@ from smbfs.engine.handle import USABLE, Handle
 from smbfs.engine.information import Information
 from smbfs.errors import ConnectionLost, ServerSilent, SmbError
 from smbfs.fuse.server import FileHandle
+from smbfs.vfs.errand import Errand
 from smbfs.vfs.inode import LONG_AGO, NEVER, Inode
 from smbfs.vfs.inodes import Inodes
+from smbfs.vfs.passage import past_locks
 from smbfs.vfs.room import Room
 from smbfs.wire.codec import WireError
+
+if TYPE_CHECKING:
+    from smbfs.vfs.locks import Locks
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,6 +57,7 @@ class DataPolicy:
     is_cached: bool = True  # False for cache=none: every read and write goes to the server
     is_synchronous: bool = False  # the mount option sync
     flushes: bool = True  # False for nostrictsync: fsync does not ask the server to flush
+    locks: bool = True  # False for locks=local: the kernel keeps them and never asks us
 
 
 class Ground:
@@ -115,16 +121,6 @@ class Open:
 
 
 @dataclass(slots=True, eq=False)
-class _Errand(Generic[T]):
-    """Something done alone, and who waits for it."""
-
-    done: trio.Event = field(default_factory=trio.Event)
-    results: list[T] = field(default_factory=list)
-    error: Exception | None = None
-    is_awaited: bool = True
-
-
-@dataclass(slots=True, eq=False)
 class File:
     """One open file: everything its descriptors share."""
 
@@ -136,6 +132,7 @@ class File:
     is_error_told: bool = False
     unflushed: set[int] = field(default_factory=set)  # connections with writes maybe not on disk
     read_at_s: float = LONG_AGO
+    locks: Locks | None = None  # from the first lock on
     _door: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1, max_value=1))
     _settling: int = 0  # how many wait for writes to be confirmed
     _moved: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
@@ -233,19 +230,12 @@ class File:
         except BaseException:
             self.leave()
             raise
-        errand: _Errand[T] = _Errand()
+        errand: Errand[T] = Errand()
         self.ground.nursery.start_soon(self._run, errand, work, undo)
-        try:
-            await errand.done.wait()
-        except trio.Cancelled:
-            errand.is_awaited = False
-            raise
-        if errand.error is not None:
-            raise errand.error
-        return errand.results[0]
+        return await errand.outcome()
 
     async def _run(
-        self, errand: _Errand[T], work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None
+        self, errand: Errand[T], work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None
     ) -> None:
         error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
         try:
@@ -283,9 +273,15 @@ class File:
 
     async def _send(self, piece: DirtyPiece[Open]) -> None:
         error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
-        handle = piece.writer.handle
+        writer, parts = piece.writer, [memoryview(part) for part in piece.parts]
         try:
-            await handle.write(piece.offset, [memoryview(part) for part in piece.parts])
+            await past_locks(
+                writer,
+                piece.offset,
+                piece.size,
+                lambda handle: handle.write(piece.offset, parts),
+                writes=True,
+            )
             error = None
         except KNOWN as failure:
             error = failure
@@ -298,7 +294,7 @@ class File:
             self.pages.drop(piece.offset, piece.size)
             if error is None:
                 self.dirty.done(piece)
-                self.confirmed(piece.end, handle)
+                self.confirmed(piece.end, writer.handle)
             else:
                 self._failed(piece, error)
             if isinstance(piece.done, trio.Event):

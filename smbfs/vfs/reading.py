@@ -18,6 +18,7 @@ from smbfs.cache.pages import Piece
 from smbfs.cache.streams import START_BYTES
 from smbfs.engine.handle import Handle, Posted
 from smbfs.vfs.openfile import KNOWN, File, Open
+from smbfs.vfs.passage import past_locks, way
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,10 @@ async def _straight(opened: Open, offset: int, size: int, serial: int) -> list[m
     """Ask the server, who has all writes to this range up to a number."""
     file = opened.file
     has_all = file.dirty.is_confirmed(serial)
-    views = await opened.handle.read(offset, size)
+    views = await past_locks(opened, offset, size, lambda handle: handle.read(offset, size))
     if not has_all and sum(map(len, views)) < size:
         await file.sent(serial)  # the file may be longer by what was unsent elsewhere
-        views = await opened.handle.read(offset, size)
+        views = await past_locks(opened, offset, size, lambda handle: handle.read(offset, size))
     return views
 
 
@@ -103,17 +104,19 @@ def _fetch(opened: Open, pieces: list[Piece]) -> None:
 
 async def _bring(opened: Open, pieces: list[Piece]) -> None:
     """Fetch pieces in their order, several at once; each is stored or failed in the end."""
-    file, handle = opened.file, opened.handle
+    file = opened.file
     error: Exception = OSError(errno.EIO, "the read was given up")
     todo = deque(pieces)
-    posted: deque[tuple[Piece, Posted[memoryview]]] = deque()
+    posted: deque[tuple[Piece, Handle, Posted[memoryview]]] = deque()
     try:
         while todo or posted:
             while todo and len(posted) < DEPTH:
                 piece = todo[0]
-                posted.append((piece, await handle.post_read(piece.offset, piece.size)))
+                handle = way(opened, piece.offset, piece.size)
+                slot = await handle.post_read(piece.offset, piece.size)
+                posted.append((piece, handle, slot))
                 todo.popleft()
-            piece, slot = posted[0]
+            piece, handle, slot = posted[0]
             data = await handle.take_read(slot)
             _store(file, piece, await _whole(file, handle, piece, data))
             posted.popleft()
@@ -123,9 +126,9 @@ async def _bring(opened: Open, pieces: list[Piece]) -> None:
         log.exception("bug: a read ended with %r", bug)
         error = bug
     finally:
-        for _, slot in posted:
+        for _, handle, slot in posted:
             handle.abandon(slot)
-        for piece in (*[piece for piece, _ in posted], *todo):
+        for piece in (*[piece for piece, *_ in posted], *todo):
             file.pages.fail(piece, error)
             _wake(piece)
 

@@ -22,6 +22,7 @@ from smbfs.engine.share import Share
 from smbfs.fuse.server import Attributes, Deaf, Entry, FileHandle, Kernel, Space
 from smbfs.vfs.inode import LONG_AGO, Inode, Moment
 from smbfs.vfs.inodes import Inodes
+from smbfs.vfs.locktable import WaitGraph
 from smbfs.vfs.presentation import Presentation
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import attributes_of
@@ -45,6 +46,7 @@ class Volume:
     refused: set[str] = field(default_factory=set)  # ways of making links it said no to
     space: Space | None = None
     space_at_s: float = LONG_AGO
+    waits: WaitGraph = field(default_factory=WaitGraph)
     kernel: Kernel = field(default_factory=Deaf)  # what must hear of changes; a server puts it here
     # Two mounts do not hide each other's names: one that a crash left behind has to be seen.
     silly_prefix: str = field(default_factory=lambda: SILLY + secrets.token_hex(2))

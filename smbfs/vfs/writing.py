@@ -12,6 +12,7 @@ import trio
 from smbfs.cache.dirty import room_for
 from smbfs.engine import steps
 from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.passage import past_locks
 
 FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
 
@@ -74,12 +75,14 @@ async def _write_through(opened: Open, offset: int, data: Data) -> None:
 
 
 async def _append(opened: Open, data: Data) -> None:
-    file, handle = opened.file, opened.handle
-    [information] = await handle.do(steps.query_all())
+    file = opened.file
+    [information] = await opened.handle.do(steps.query_all())
     offset = information.end_of_file
     try:
-        await handle.write(offset, data)
+        await past_locks(
+            opened, offset, len(data), lambda handle: handle.write(offset, data), writes=True
+        )
     finally:
         file.pages.drop(offset, len(data))
         file.ground.inodes.changed(file.inode)
-    file.confirmed(offset + len(data), handle)
+    file.confirmed(offset + len(data), opened.handle)

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smbfs.wire.codec import WireError
-from smbfs.wire.constants import Access, CloseFlags, InfoType, LockFlags, ShareFlags
+from smbfs.wire.constants import Access, CloseFlags, InfoType, ShareFlags
 from smbfs.wire.file_messages import (
     CloseRequest,
     CloseResponse,
     FlushRequest,
     FlushResponse,
-    LockRequest,
-    LockResponse,
     ReadRequest,
     ReadResponse,
     WriteRequest,
     WriteResponse,
-    lock_elements,
 )
 from smbfs.wire.header import Command
 from smbfs.wire.messages import (
@@ -49,10 +46,11 @@ from smbfs.wire.units import text
 from tests.fake import opens
 from tests.fake.controls import ioctl
 from tests.fake.creates import create
+from tests.fake.locking import lock
 from tests.fake.messages import Parked, Request, Result, done
 from tests.fake.queries import list_page, query
 from tests.fake.settings import SETTERS
-from tests.fake.tree import Fail, Lock, Node, Open
+from tests.fake.tree import Fail
 
 # Session and tree
 
@@ -151,39 +149,6 @@ def _flush(request: Request) -> Result:
     return done(FlushResponse())
 
 
-def _lock(request: Request) -> Result:
-    body = request.parse(LockRequest)
-    open_ = request.opened(body.file_id)
-    for element in lock_elements(body):
-        end = element.offset + element.length
-        if element.flags & LockFlags.UNLOCK:
-            _unlock(open_.node, open_, element.offset, end)
-            request.wire.server.retry_parked(Command.LOCK)
-            continue
-        is_shared = bool(element.flags & LockFlags.SHARED_LOCK)
-        if _conflicts(open_.node, element.offset, end, is_shared):
-            if element.flags & LockFlags.FAIL_IMMEDIATELY:
-                raise Fail(Status.LOCK_NOT_GRANTED)
-            raise Parked
-        open_.node.locks.append(Lock(open_, element.offset, end, is_shared))
-    return done(LockResponse())
-
-
-def _conflicts(node: Node, start: int, end: int, is_shared: bool) -> bool:
-    return any(
-        lock.offset < end and start < lock.end and not (lock.is_shared and is_shared)
-        for lock in node.locks
-    )
-
-
-def _unlock(node: Node, owner: Open, start: int, end: int) -> None:
-    for lock in node.locks:
-        if (lock.owner, lock.offset, lock.end) == (owner, start, end):
-            node.locks.remove(lock)
-            return
-    raise Fail(Status.RANGE_NOT_LOCKED)
-
-
 # Questions
 
 
@@ -250,7 +215,7 @@ COMMANDS: dict[Command, Callable[[Request], Result]] = {
     Command.FLUSH: _flush,
     Command.READ: _read,
     Command.WRITE: _write,
-    Command.LOCK: _lock,
+    Command.LOCK: lock,
     Command.IOCTL: ioctl,
     Command.ECHO: _echo,
     Command.QUERY_DIRECTORY: _query_directory,

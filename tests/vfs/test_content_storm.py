@@ -251,3 +251,28 @@ def test_a_lost_connection_is_told(
             assert ground.share.read(NAME).startswith(b"well again")
 
     on_mock_time(main)
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_who_is_cancelled_while_a_file_is_opened_anew_leaves_no_handle(steps: int) -> None:
+    """In whatever moment, the last one included, in which the handle is there already."""
+
+    async def main() -> None:
+        async with bench(b"data") as one:
+            fh = await one.open()
+            scope = trio.CancelScope()
+            kept: list[FileHandle] = []
+
+            async def opening() -> None:
+                with scope:
+                    kept.append((await one.content.open(one.inode, BOTH | os.O_TRUNC)).fh)
+
+            one.nursery.start_soon(opening)
+            for _ in range(2 * steps):
+                await trio.lowlevel.checkpoint()
+            scope.cancel()
+            await one.settled()
+            assert len(one.server.open_handles) == 1 + len(kept)
+            await one.close(fh)
+
+    on_mock_time(main)

@@ -1,0 +1,133 @@
+"""Which locks one handle must have on the server, and how to get there from those it has.
+
+Pure.  `plan` compares what the server holds for us with what is needed and answers with actions.
+SMB's rules behind it: an unlock names a whole lock; an exclusive lock tolerates nothing under it,
+of its own handle neither; a shared one of the same handle may lie on it; of several locks on one
+range the exclusive one goes first.
+
+Easily broken: nothing that is needed before and after is ever let go in between, but for a shared
+lock that is to become exclusive (`Swap`).  So a part of an exclusive lock is not given back: it
+would have to be let go as a whole first, and another client could get in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from smbfs.cache.pages import without
+
+Span = tuple[int, int]  # the first byte and the one behind the last
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """One lock on the server, or one range that must be locked."""
+
+    start: int
+    end: int
+    is_exclusive: bool
+
+    @property
+    def span(self) -> Span:
+        """Where it lies."""
+        return self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Lock a range; if that is refused nothing is lost."""
+
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Let shared locks go and take exclusive ones in their place, all in one go."""
+
+    drops: tuple[Segment, ...]
+    takes: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Let a lock go."""
+
+    segment: Segment
+
+
+Action = Take | Swap | Drop
+
+
+def plan(held: Iterable[Segment], need: Sequence[Segment]) -> list[Action]:
+    """What to do, in this order, so that all that is needed is locked and no more than must be."""
+    held = list(held)
+    exclusive = union(one.span for one in need if one.is_exclusive)
+    wanted = union(one.span for one in need)
+    shared = [one for one in held if not one.is_exclusive]
+    missing = minus(exclusive, union(one.span for one in held if one.is_exclusive))
+    gains = common(missing, union(one.span for one in shared))
+    swapped = [one for one in shared if common([one.span], gains)]
+    kept = [one for one in held if one not in swapped]
+    takes = [Segment(*span, True) for span in minus(missing, gains)]
+    # What stays shared of those that are swapped is locked anew before they go.
+    there = union([*(one.span for one in kept), *missing])
+    takes += [Segment(*span, False) for span in minus(wanted, there)]
+    actions: list[Action] = [Take(one) for one in takes]
+    kept += takes
+    if gains:
+        swap = Swap(tuple(swapped), tuple(Segment(*span, True) for span in gains))
+        actions.append(swap)
+        kept += swap.takes
+    return actions + _releases(kept, exclusive, wanted)
+
+
+def _releases(held: list[Segment], exclusive: list[Span], wanted: list[Span]) -> list[Action]:
+    """Let go what is not needed, but stack shared locks first on what stays."""
+    actions: list[Action] = []
+    # The exclusive ones first, or an unlock of a shared one on the same range would take them.
+    for segment in sorted(held, key=lambda one: (not one.is_exclusive, one.end - one.start)):
+        rest = list(held)
+        rest.remove(segment)
+        needed = common(wanted, [segment.span])
+        stays = minus(needed, union(one.span for one in rest))
+        if segment.is_exclusive:
+            is_kept = bool(common(exclusive, [segment.span]))
+        else:
+            is_under = any(one.is_exclusive and one.span == segment.span for one in rest)
+            is_kept = is_under or bool(stays and needed == [segment.span])
+        if is_kept:
+            continue
+        stacked = [Segment(*span, False) for span in stays]
+        actions += [Take(one) for one in stacked]
+        actions.append(Drop(segment))
+        held = rest + stacked
+    return actions
+
+
+# Sets of bytes: sorted spans that do not touch each other
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """All bytes that are in any of the spans."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        elif start < end:
+            found.append((start, end))
+    return found
+
+
+def minus(spans: Iterable[Span], cuts: Sequence[Span]) -> list[Span]:
+    """What is left of some spans without others."""
+    left = list(spans)
+    for start, end in cuts:
+        left = without(left, start, end)
+    return left
+
+
+def common(spans: Iterable[Span], others: Sequence[Span]) -> list[Span]:
+    """The bytes that are in both."""
+    pairs = [(max(start, low), min(end, high)) for start, end in spans for low, high in others]
+    return union(pair for pair in pairs if pair[0] < pair[1])

@@ -1,0 +1,340 @@
+"""Byte-range locks of an open file: fcntl's, OFD's and flock's, true for other machines as well.
+
+Coherence is NFS's: what a lock was held over is sent before it is let go, and who gets one sees
+what the server has now.  On this machine locks are advisory, as everywhere on Linux; the server
+enforces them against others, and refuses writes to what is locked shared, even our own.
+
+Easily broken: table and server change together, by an errand that ends whatever becomes of the
+caller, one at a time behind the door; and who was cancelled meanwhile has got no lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from smbfs.engine import steps
+from smbfs.engine.handle import Handle
+from smbfs.errors import ConnectionLost, SmbError
+from smbfs.fuse.server import LOCK_END, Lock, LockType
+from smbfs.vfs.errand import Errand
+from smbfs.vfs.lockhandle import LockHandle
+from smbfs.vfs.lockplan import Action, Segment, Take, plan
+from smbfs.vfs.locktable import FLOCK_BYTE, Held, LockTable, Pending, is_same_owner, segment_of
+from smbfs.vfs.openfile import KNOWN, File, Open
+from smbfs.vfs.volume import Volume
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+KERNEL_S = 5.0  # how long the kernel may take to drop its pages before a lock is answered
+WATCH_S = 30.0  # between two proofs that the server of a lock that is waited for is alive
+SHORTEST_S, LONGEST_S = 0.02, 0.5  # between two tries where no request can wait for us
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a lock was not granted: what we hold, or something on the server."""
+
+    serial: int  # of the table's last change
+    is_ours: bool = False
+    owners: frozenset[int] = frozenset()
+    pending: Pending | None = None  # registered, for the one request that can wait for it
+
+
+def of(volume: Volume, opened: Open) -> Locks:
+    """The locks of an open file; there are some to speak of from now on."""
+    file = opened.file
+    if file.locks is None:
+        file.locks = Locks(volume, file)
+    return file.locks
+
+
+async def closed_by(opened: Open, owner: int) -> None:
+    """Let go what a process locked with fcntl: it closed a descriptor.  Nobody is 0."""
+    if (locks := opened.file.locks) is not None and owner:
+        await locks.drop(lambda: locks.table.of_owner(owner))
+
+
+async def released(opened: Open) -> None:
+    """Let go what was locked through an open file that ends."""
+    if (locks := opened.file.locks) is not None:
+        await locks.drop(lambda: locks.table.of_handle(opened.fh))
+
+
+class Locks:
+    """The locks of one open file."""
+
+    def __init__(self, volume: Volume, file: File) -> None:
+        self.table = LockTable()
+        self._volume = volume
+        self._file = file
+        self._server = LockHandle(volume, file)
+        self._door = trio.Lock()
+        self._changed = trio.lowlevel.ParkingLot()
+        self._serial = 0
+
+    # What the open file asks
+
+    def way(self, opened: Open, offset: int, size: int, *, writes: bool) -> Handle:
+        """Name the handle that the server lets at a range."""
+        return self._server.way(opened, writes=writes, within=(offset, offset + size))
+
+    def other_way(self, opened: Open, *, writes: bool) -> Handle:
+        """Name the handle to try when a range turns out to be locked, maybe by us just now."""
+        return self._server.way(opened, writes=writes)
+
+    def keeps(self, handle: Handle) -> bool:
+        """Whether a descriptor's handle must outlive it, for it has the locks."""
+        return handle is self._server.handle
+
+    def close(self) -> None:
+        """Let go of everything: nobody has the file open any more."""
+        self._server.close()
+
+    # The operations
+
+    async def get(self, opened: Open, lock: Lock) -> Lock | None:
+        """Tell what is in the way of a lock; None for nothing."""
+        return await self._alone(partial(self._tested, opened, lock))
+
+    async def set(self, opened: Open, lock: Lock, *, wait: bool) -> None:
+        """Lock or unlock a range.
+
+        Raises OSError: EAGAIN if something is in the way, EDEADLK if waiting would never end,
+        ENOLCK if its owner's lock was lost over it.
+        """
+        if lock.type is LockType.UNLOCK:
+            await self._let_go(
+                lambda: self.table.of(lock), partial(self.table.set, lock, opened.fh)
+            )
+            return
+        is_shared = any(one.lock.type is LockType.READ for one in self.table.of(lock))
+        if lock.is_flock and lock.type is LockType.WRITE and is_shared:
+            # As on any Linux filesystem, or two that share it would wait for each other for ever.
+            await self.set(opened, replace(lock, type=LockType.UNLOCK), wait=False)
+        own: Pending | None = None
+        delay_s = SHORTEST_S
+        try:
+            while obstacle := await self._alone(partial(self._try, opened, lock, own, wait)):
+                self._withdraw(own)
+                own = obstacle.pending
+                if not wait:
+                    raise OSError(errno.EAGAIN, "somebody else has locked it")
+                await self._watched(partial(self._wait, lock, obstacle, delay_s))
+                delay_s = min(2 * delay_s, LONGEST_S)
+        finally:
+            self._withdraw(own)
+
+    async def drop(self, which: Callable[[], list[Held]]) -> None:
+        """Let go what is named, when it comes to it."""
+        await self._let_go(which, lambda: self.table.drop(which()))
+
+    async def _let_go(self, which: Callable[[], list[Held]], change: Callable[[], None]) -> None:
+        if which():
+            await self._alone(partial(self._release, change))
+
+    # Errands: what table and server do together
+
+    async def _alone(self, work: Callable[[Errand[T]], Awaitable[T]]) -> T:
+        """Do something behind the door; it comes to its end if the caller is cancelled."""
+        errand: Errand[T] = Errand()
+        self._file.ground.nursery.start_soon(self._run, errand, work)
+        return await errand.outcome()
+
+    async def _run(self, errand: Errand[T], work: Callable[[Errand[T]], Awaitable[T]]) -> None:
+        error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
+        try:
+            async with self._door:
+                errand.results.append(await work(errand))
+            error = None
+        except KNOWN as failure:
+            error = failure
+        except Exception as bug:
+            log.exception("bug: locking ended with %r", bug)
+            error = bug
+        finally:
+            errand.error = error
+            errand.done.set()
+
+    async def _try(
+        self,
+        opened: Open,
+        lock: Lock,
+        own: Pending | None,
+        wait: bool,
+        errand: Errand[Obstacle | None],
+    ) -> Obstacle | None:
+        """Lock a range if nothing is in the way; else tell what is.
+
+        ``own`` is the request that the server has granted meanwhile.
+        """
+        self._must_be_whole(own)
+        if found := self.table.conflicts(lock, own):
+            return Obstacle(self._serial, True, frozenset(one.owner for one in found))
+        await self._server.be_open(opened)
+        if lock.type is LockType.READ and self.table.of(lock):
+            await self._file.sent()  # others may read it now, as after an unlock
+        is_known = own is None and self._server.has_exclusive(segment_of(lock))
+        is_alone = self._plan(lock) == [Take(segment_of(lock))]
+        if not await self._attempt(self._server.attempt(lambda: self.table.need(lock))):
+            await self._settle(lock)
+            if wait and errand.is_awaited and is_alone:
+                asked = Pending(lock, opened.fh)
+                self.table.pending.append(asked)
+                return Obstacle(self._serial, pending=asked)
+            return Obstacle(self._serial)
+        if not is_known:
+            await self._refresh()
+        if not errand.is_awaited:
+            await self._settle()
+            return None
+        # No await from here on: who is cancelled from now on was told that it is his.
+        self.table.set(lock, opened.fh)
+        if own is not None:
+            self.table.pending.remove(own)
+        self._note_change()
+        return None
+
+    async def _tested(self, opened: Open, lock: Lock, errand: Errand[Lock | None]) -> Lock | None:
+        """Find what is in the way by trying, which others may notice; never lose a lock over it."""
+        if conflicts := self.table.conflicts(lock):
+            return min(conflicts, key=lambda one: one.start)
+        self._must_be_whole()
+        await self._server.be_open(opened)
+        takes = [one.segment for one in self._plan(lock) if isinstance(one, Take)]
+        found: Lock | None = None
+        for segment in takes:
+            if not await self._attempt(self._server.test(segment)):
+                found = await self._described(segment, lock)
+                break
+        await self._settle()
+        return found
+
+    async def _described(self, segment: Segment, lock: Lock) -> Lock:
+        """Tell of a lock of another machine what can be found out: nobody says whose it is."""
+        (start, end), is_shared = segment.span, False
+        if segment.is_exclusive:
+            is_shared = await self._attempt(self._server.test(replace(segment, is_exclusive=False)))
+        kind = LockType.READ if is_shared else LockType.WRITE
+        if lock.is_flock:
+            start = 0
+        return Lock(kind, start, LOCK_END if end >= FLOCK_BYTE else end, 0, 0, lock.is_flock)
+
+    async def _release(self, change: Callable[[], None], errand: Errand[None]) -> None:
+        """Let go of locks when everything that was written under them is on the server."""
+        await self._file.sent()  # what could not be written stays with the file, as its error
+        change()
+        await self._settle()
+
+    def _plan(self, lock: Lock) -> list[Action]:
+        return plan(self._server.held, self.table.need(lock))
+
+    async def _attempt(self, attempt: Awaitable[bool]) -> bool:
+        """Ask the server for locks; an error leaves nothing behind."""
+        try:
+            return await attempt
+        except SmbError:
+            await self._settle()
+            raise
+
+    async def _settle(self, lock: Lock | None = None) -> None:
+        """Let the server hold what the table says; raises ENOLCK if ``lock``'s owner lost one."""
+        lost = self.table.lose(await self._server.settle(self.table.need))
+        self._note_change()
+        for one in lost:
+            kind = "flock" if one.is_flock else f"a lock on {one.start} to {one.end}"
+            log.warning("node %d: %s was lost to another client", self._file.inode.node, kind)
+        if lock is not None and any(is_same_owner(one, lock) for one in lost):
+            raise OSError(errno.ENOLCK, "the lock was lost to another client")
+
+    def _must_be_whole(self, own: Pending | None = None) -> None:
+        """Raise ConnectionLost if locks were lost with the connection and not let go yet."""
+        others = [one for one in self.table.pending if one is not own]
+        if self._server.is_lost and (self.table.held or others or own):
+            raise ConnectionLost("the connection was lost while the file was locked")
+
+    async def _refresh(self) -> None:
+        """Forget what others may have changed before we got the lock, and have the kernel do so."""
+        inode, told = self._file.inode, trio.Event()
+        self._file.pages.drop()
+        self._volume.inodes.changed(inode)
+        token = trio.lowlevel.current_trio_token()
+
+        def tell() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(told.set)
+
+        self._volume.kernel.data_changed(inode.node, then=tell)
+        with trio.move_on_after(KERNEL_S):
+            await told.wait()
+
+    # Waiting
+
+    async def _wait(self, lock: Lock, obstacle: Obstacle, delay_s: float) -> None:
+        """Wait until it makes sense to try again."""
+        if obstacle.is_ours:
+            await self._wait_for_us(lock, obstacle)
+            return
+        if (asked := obstacle.pending) is not None:
+            await self._server.wait(segment_of(lock), asked.grant)
+            if asked.is_granted:
+                return
+        with trio.move_on_after(delay_s):
+            await self._changed.park()
+
+    async def _wait_for_us(self, lock: Lock, obstacle: Obstacle) -> None:
+        """Wait until a lock of this mount has changed."""
+        waits = self._volume.waits
+        others = () if lock.is_flock else obstacle.owners - {lock.owner}
+        if waits.would_close(lock.owner, others):
+            raise OSError(errno.EDEADLK, "it would wait for somebody who waits for it")
+        waiting = waits.begin(lock.owner, others)
+        try:
+            if self._serial == obstacle.serial:
+                await self._changed.park()
+        finally:
+            waits.end(waiting)
+
+    def _note_change(self) -> None:
+        self._serial += 1
+        self._changed.unpark_all()
+
+    def _withdraw(self, asked: Pending | None) -> None:
+        """Give up a request, and a lock that it brought and nobody has."""
+        if asked not in self.table.pending:
+            return
+        self.table.pending.remove(asked)
+        self._note_change()
+        if asked.is_granted:
+            self._file.ground.nursery.start_soon(self._run, Errand(), lambda _: self._settle())
+
+    async def _watched(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait, but no longer than there is a server to wait for."""
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, nursery.cancel_scope)
+            try:
+                await wait()
+            except KNOWN as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _watch(self, scope: trio.CancelScope) -> None:
+        """Ask something now and then; a server that does not answer ends the wait."""
+        while (handle := self._server.handle) is not None:
+            await trio.sleep(WATCH_S)
+            try:
+                await handle.do(steps.query_all())
+            except SmbError:
+                scope.cancel()
+                return
