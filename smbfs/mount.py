@@ -307,6 +307,7 @@ def presentation_of(options: MountOptions) -> Presentation:
         dynperm=shown.dynperm,
         reparse=shown.reparse,
         nodelete=shown.no_delete,
+        sparse=not shown.no_sparse,
         symlinkroot=os.fsencode(shown.symlink_root) if shown.symlink_root else None,
         user_xattr=shown.user_xattrs,
         block_size=shown.block_size,

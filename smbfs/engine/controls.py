@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from smbfs.engine.exchange import FINAL_ONLY, Ask, Reply
 from smbfs.engine.steps import QUERIED, SMALL, Step, Where, ioctl
@@ -59,6 +59,9 @@ class Limits(NamedTuple):
     chunks: int
     chunk_size: int
     total_size: int
+
+
+USUAL: Final = Limits(16, 1 << 20, 16 << 20)  # what Windows takes
 
 
 class Ranges(NamedTuple):
