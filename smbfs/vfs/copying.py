@@ -74,8 +74,7 @@ async def _copied(
     finally:
         file.pages.drop(at, size)
         volume.inodes.changed(file.inode)
-        if done:
-            file.confirmed(at + done, writer)
+    file.confirmed(at + done, writer)
     if target.is_synchronous:
         await writer.flush()
     return done

@@ -9,7 +9,6 @@ Easily broken: the end of a file is a hole, and at or behind it there is nothing
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator
 
 import trio
 
@@ -99,23 +98,15 @@ async def _spans_until(
 ) -> list[Range]:
     """The data from a place on, as far as the answer needs it."""
     spans: list[Range] = []
+    at = offset
     async with way_to_read(volume, opened, offset, size - offset) as handle:
-        async for start, end in data_ranges(handle, offset, size):
-            if whence == HOLE and start > (spans[-1][1] if spans else offset):
-                break
-            spans.append((start, end))
-            if whence == DATA:
+        while at < size:
+            upto, ranges = await _some_ranges(handle, at, size)
+            spans += ranges.spans
+            at = spans[-1][1] if ranges.has_more else upto
+            if spans if whence == DATA else found(spans, offset, HOLE, size) < at:
                 break
     return spans
-
-
-async def data_ranges(handle: Handle, start: int, end: int) -> AsyncIterator[Range]:
-    """The parts of a range that are no holes, asked for in as many questions as it takes."""
-    while start < end:
-        upto, ranges = await _some_ranges(handle, start, end)
-        for span in ranges.spans:
-            yield span
-        start = ranges.spans[-1][1] if ranges.has_more else upto
 
 
 async def _some_ranges(handle: Handle, start: int, end: int) -> tuple[int, Ranges]:

@@ -25,6 +25,7 @@ from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.volume import Volume
 from smbfs.wire.constants import Attributes as Dos
 
+NAMELESS = "files without a name"
 MARK_S = 5.0  # how long a caller is kept until a file that got no name is marked deleted again
 
 
@@ -36,8 +37,8 @@ async def tmpfile(
     Raises OSError(EOPNOTSUPP) where the server does not delete what is open, and where nothing
     may be deleted.
     """
-    if volume.presentation.nodelete:
-        raise unsupported("files without a name, since nothing is deleted (nodelete)")
+    if volume.presentation.nodelete or NAMELESS in volume.refused:
+        raise unsupported(NAMELESS)
     name = volume.silly_name()
     path = volume.inodes.path_of(parent, name.encode())
 
@@ -50,7 +51,7 @@ async def tmpfile(
     try:
         handle, _ = await unless_refused(
             volume,
-            "files without a name",
+            NAMELESS,
             lambda: volume.share.open(path, How.renaming(), set_disposition(True)),
         )
     except BaseException:

@@ -56,6 +56,7 @@ def _copy(request: Request, open_: Open, body: IoctlRequest) -> Output:
     open_.need_any(Access.FILE_WRITE_DATA | Access.FILE_APPEND_DATA)
     if body.ctl_code == Fsctl.SRV_COPYCHUNK:
         open_.need(Access.FILE_READ_DATA)
+    chunks = [] if can.takes_none else chunks
     for one in chunks:
         if one.source_offset + one.length > source.node.size:
             raise Fail(Status.INVALID_VIEW_SIZE)

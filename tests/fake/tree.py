@@ -175,6 +175,7 @@ class Abilities:
     chunk_size: int = 1 << 20
     copy_size: int = 16 << 20
     clones: bool = False  # DUPLICATE_EXTENTS
+    takes_none: bool = False  # a copy succeeds and copies nothing
     compresses: bool = False
     tells_some: bool = False  # of the ranges if all are too many; Samba tells none
     refused: dict[int, Status] = field(default_factory=dict)  # by control code
