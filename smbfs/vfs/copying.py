@@ -53,8 +53,6 @@ def _check(source: Open, start: int, target: Open, at: int, size: int) -> None:
         raise OSError(errno.EBADF, "not open for this copy")
     if min(start, at, size) < 0:
         raise OSError(errno.EINVAL, "there is nothing before the beginning")
-    if source.file is target.file and start < at + size and at < start + size:
-        raise OSError(errno.EINVAL, "a range cannot be copied over itself")
 
 
 async def _copied(
@@ -64,6 +62,8 @@ async def _copied(
     size = min(size, await _end_of(source, reader) - start)
     if size <= 0:
         return 0
+    if source.file is target.file and abs(start - at) < size:
+        raise OSError(errno.EINVAL, "a range cannot be copied over itself")
     file, done = target.file, 0
     try:
         if _may_share(volume, start, at, size):
