@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
-from functools import partial
+from dataclasses import dataclass, replace
 
 from smbfs.engine.controls import Range, query_ranges, set_allocation, set_sparse, set_zero_data
 from smbfs.engine.handle import Handle
@@ -30,37 +30,51 @@ FILL = 8 << 20  # bytes of holes that are filled at a time: others may write in 
 ZEROS = memoryview(bytes(1 << 20))
 
 
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """A range of an open file, whose room is to change."""
+
+    volume: Volume
+    opened: Open
+    start: int
+    end: int
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the file may have holes."""
+        return bool(self.opened.file.inode.information.attributes & Dos.SPARSE_FILE)
+
+
 async def fallocate(volume: Volume, opened: Open, mode: int, offset: int, length: int) -> None:
     """Do what fallocate(2) does.  Raises OSError: EOPNOTSUPP for what the server cannot do."""
     if not opened.may_write:
         raise OSError(errno.EBADF, "not open for writing")
     if offset < 0 or length <= 0:
         raise OSError(errno.EINVAL, "an empty range")
-    end = offset + length
-    if end > LARGEST:
+    room = _Room(volume, opened, offset, offset + length)
+    if room.end > LARGEST:
         raise OSError(errno.EFBIG, "no file is as long")
-    keeps_size = bool(mode & KEEP_SIZE)
     opened.file.tell()
     if mode == PUNCH_HOLE | KEEP_SIZE:
-        await _alone(volume, opened, partial(_punch, volume, opened, offset, end))
+        await _alone(room, _punch)
     elif mode & ~KEEP_SIZE in (0, ZERO_RANGE):
         if mode & ZERO_RANGE:
-            await _alone(volume, opened, partial(_zero, volume, opened, offset, end))
-        await _alone(volume, opened, partial(_reserve, volume, opened, end, keeps_size))
-        await _fill(volume, opened, offset, end)
+            await _alone(room, _zero)
+        await _alone(room, _reserve_more if mode & KEEP_SIZE else _grow)
+        await _fill(room)
     else:
         raise unsupported("such way to change the room of a file")
 
 
-async def _alone(volume: Volume, opened: Open, work: Callable[[Handle], Awaitable[object]]) -> None:
+async def _alone(room: _Room, work: Callable[[_Room, Handle], Awaitable[object]]) -> None:
     """Change a file's room with nobody else in its door, and learn what it is then."""
-    file = opened.file
+    volume, file = room.volume, room.opened.file
 
     async def done() -> None:
-        handle = way_of(opened, 0, LARGEST)
+        handle = way_of(room.opened, room.start, room.end - room.start)
         asked = volume.moment()
         try:
-            await work(handle)
+            await work(room, handle)
         finally:
             file.pages.drop()
             file.unflushed.add(handle.generation)
@@ -78,43 +92,50 @@ async def _now(handle: Handle) -> Information:
     return information
 
 
-async def _punch(volume: Volume, opened: Open, start: int, end: int, handle: Handle) -> None:
-    if not volume.presentation.sparse:
+async def _punch(room: _Room, handle: Handle) -> None:
+    if not room.volume.presentation.sparse:
         raise unsupported("holes on this mount (nosparse)")
-    if not opened.file.inode.information.attributes & Dos.SPARSE_FILE:
-        await unless_refused(volume, SPARSE, lambda: handle.do(set_sparse()))
-    await _zero(volume, opened, start, end, handle)
+    if not room.is_sparse:
+        await unless_refused(room.volume, SPARSE, lambda: handle.do(set_sparse()))
+    await _zero(room, handle)
 
 
-async def _zero(volume: Volume, opened: Open, start: int, end: int, handle: Handle) -> None:
-    await unless_refused(volume, "zeroed ranges", lambda: handle.do(set_zero_data(start, end)))
+async def _zero(room: _Room, handle: Handle) -> None:
+    step = set_zero_data(room.start, room.end)
+    await unless_refused(room.volume, "zeroed ranges", lambda: handle.do(step))
 
 
-async def _reserve(
-    volume: Volume, opened: Open, end: int, keeps_size: bool, handle: Handle
-) -> None:
-    """Have room up to a place; the file reaches there afterwards, or as far as it did."""
+async def _reserve_more(room: _Room, handle: Handle) -> Information:
+    """Have room up to the end of the range; what the file was before."""
     now = await _now(handle)
-    if end > max(now.allocation_size, now.end_of_file):
-        await unless_refused(volume, "reserved room", lambda: handle.do(set_allocation(end)))
-    if end > now.end_of_file and not keeps_size:
-        await handle.do(set_end_of_file(end))
+    if room.end > max(now.allocation_size, now.end_of_file):
+        step = set_allocation(room.end)
+        await unless_refused(room.volume, "reserved room", lambda: handle.do(step))
+    return now
 
 
-async def _fill(volume: Volume, opened: Open, start: int, end: int) -> None:
+async def _grow(room: _Room, handle: Handle) -> None:
+    """Have room up to the end of the range, and a file that reaches there."""
+    was = await _reserve_more(room, handle)
+    if room.end > was.end_of_file:
+        await handle.do(set_end_of_file(room.end))
+
+
+async def _fill(room: _Room) -> None:
     """Write zeros into the holes of a range, piece by piece; the caller may leave in between."""
-    inode = opened.file.inode
-    while start < end and inode.information.attributes & Dos.SPARSE_FILE:
-        upto = min(start + FILL, end, inode.information.end_of_file)
-        if upto <= start:
+    inode, at = room.opened.file.inode, room.start
+    while room.is_sparse:
+        upto = min(at + FILL, room.end, inode.information.end_of_file)
+        if upto <= at:
             return
-        await _alone(volume, opened, partial(_fill_some, volume, opened, start, upto))
-        start = upto
+        await _alone(replace(room, start=at, end=upto), _fill_some)
+        at = upto
 
 
-async def _fill_some(volume: Volume, opened: Open, start: int, end: int, handle: Handle) -> None:
+async def _fill_some(room: _Room, handle: Handle) -> None:
     # What others write between question and answer is lost: no server has a better way.
-    async with way_to_read(volume, opened, start, end - start) as reader:
+    volume, start, end = room.volume, room.start, room.end
+    async with way_to_read(volume, room.opened, start, end - start) as reader:
         step = query_ranges(start, end)
         [ranges] = await unless_refused(volume, RANGES, lambda: reader.do(step))
     for low, high in between(ranges.spans, start, end):

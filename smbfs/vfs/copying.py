@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -37,45 +38,66 @@ CLONES = "shared blocks"
 COPIES = {"copies into what may not be read": False, "copies": True}
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A range to be copied, from one open file to a place in another."""
+
+    volume: Volume
+    source: Open
+    start: int
+    target: Open
+    at: int
+    size: int
+
+    def rest(self, done: int) -> _Job:
+        """What is left after so many bytes."""
+        return replace(
+            self, start=self.start + done, at=self.at + done, size=max(0, self.size - done)
+        )
+
+    @property
+    def reader(self) -> Handle:
+        """The handle of the source."""
+        return way_of(self.source, self.start, self.size)
+
+    @property
+    def writer(self) -> Handle:
+        """The handle of the target."""
+        return way_of(self.target, self.at, self.size)
+
+
 async def copy(volume: Volume, source: Open, start: int, target: Open, at: int, size: int) -> int:
     """Copy bytes from one open file to another, or within one; how many, 0 at the source's end."""
-    _check(source, start, target, at, size)
-    if not _may_copy(volume, target) and not _may_share(volume, start, at, size):
-        raise unsupported("copies")
-    target.file.tell()
-    # All of it and not only the range: the server must know where the source ends.
-    await source.file.sent()
-    return await target.file.alone(lambda: _copied(volume, source, start, target, at, size))
-
-
-def _check(source: Open, start: int, target: Open, at: int, size: int) -> None:
     if not may_read(source) or not target.may_write or target.is_append:
         raise OSError(errno.EBADF, "not open for this copy")
     if min(start, at, size) < 0:
         raise OSError(errno.EINVAL, "there is nothing before the beginning")
+    job = _Job(volume, source, start, target, at, size)
+    if not any(_codes(job)) and not _may_share(job):
+        raise unsupported("copies")
+    target.file.tell()
+    # All of it and not only the range: the server must know where the source ends.
+    await source.file.sent()
+    return await target.file.alone(lambda: _copied(job))
 
 
-async def _copied(
-    volume: Volume, source: Open, start: int, target: Open, at: int, size: int
-) -> int:
-    reader, writer = way_of(source, start, size), way_of(target, at, size)
-    size = min(size, await _end_of(source, reader) - start)
-    if size <= 0:
+async def _copied(job: _Job) -> int:
+    file, inodes = job.target.file, job.volume.inodes
+    reader, writer = job.reader, job.writer
+    job = replace(job, size=min(job.size, await _end_of(job.source, reader) - job.start))
+    if job.size <= 0:
         return 0
-    if source.file is target.file and abs(start - at) < size:
+    if job.source.file is file and abs(job.start - job.at) < job.size:
         raise OSError(errno.EINVAL, "a range cannot be copied over itself")
-    file, done = target.file, 0
     try:
-        if _may_share(volume, start, at, size):
-            done = await _share(volume, reader, start, writer, at, size)
-        if done < size:
-            rest = start + done, at + done, min(size - done, ONCE)
-            done += await _in_chunks(volume, reader.resume_key, target, writer, rest, bool(done))
+        done = await _share(job, reader, writer) if _may_share(job) else 0
+        if done < job.size:
+            done += await _in_chunks(job.rest(done), reader.resume_key, writer, is_begun=done > 0)
     finally:
-        file.pages.drop(at, size)
-        volume.inodes.changed(file.inode)
-    file.confirmed(at + done, writer)
-    if target.is_synchronous:
+        file.pages.drop(job.at, job.size)
+        inodes.changed(file.inode)
+    file.confirmed(job.at + done, writer)
+    if job.target.is_synchronous:
         await writer.flush()
     return done
 
@@ -94,31 +116,30 @@ async def _end_of(source: Open, reader: Handle) -> int:
 # Sharing blocks
 
 
-def _may_share(volume: Volume, start: int, at: int, size: int) -> bool:
+def _may_share(job: _Job) -> bool:
     """Whether there are whole blocks that both files can have."""
-    facts = volume.share.facts
-    is_known = facts.has(FsAttributes.SUPPORTS_BLOCK_REFCOUNTING) and CLONES not in volume.refused
+    facts = job.volume.share.facts
+    is_known = facts.has(FsAttributes.SUPPORTS_BLOCK_REFCOUNTING)
     unit = facts.allocation_unit
-    return is_known and not start % unit and not at % unit and size >= unit
+    lies_well = not job.start % unit and not job.at % unit and job.size >= unit
+    return is_known and lies_well and CLONES not in job.volume.refused
 
 
-async def _share(
-    volume: Volume, reader: Handle, start: int, writer: Handle, at: int, size: int
-) -> int:
+async def _share(job: _Job, reader: Handle, writer: Handle) -> int:
     """Share the whole blocks of a range; how many bytes that were, 0 if the server would not."""
-    unit = volume.share.facts.allocation_unit
-    size = min(size, SHARED_ONCE) // unit * unit
+    unit = job.volume.share.facts.allocation_unit
+    size = min(job.size, SHARED_ONCE) // unit * unit
     [now] = await writer.do(query_all())
-    steps: list[Step[Any]] = [duplicate_extents(reader.file_id, start, at, size)]
-    if now.end_of_file < at + size:  # only what both files have can be shared
-        steps.insert(0, set_end_of_file(at + size))
+    steps: list[Step[Any]] = [duplicate_extents(reader.file_id, job.start, job.at, size)]
+    if now.end_of_file < job.at + size:  # only what both files have can be shared
+        steps.insert(0, set_end_of_file(job.at + size))
     try:
         await writer.do(*steps)
     except StatusError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
-            volume.refused.add(CLONES)
+            job.volume.refused.add(CLONES)
         return 0
     return size
 
@@ -126,60 +147,47 @@ async def _share(
 # Copying in chunks
 
 
-def _may_copy(volume: Volume, target: Open) -> bool:
-    return any(True for _ in _codes(volume, target))
-
-
-def _codes(volume: Volume, target: Open) -> Iterator[tuple[str, bool]]:
-    """The ways to copy into a file that the server has not refused yet."""
+def _codes(job: _Job) -> Iterator[tuple[str, bool]]:
+    """The ways to copy into the target that the server has not refused yet."""
     for name, reads_back in COPIES.items():
-        if name not in volume.refused and (may_read(target) or not reads_back):
+        if name not in job.volume.refused and (may_read(job.target) or not reads_back):
             yield name, reads_back
 
 
-async def _in_chunks(
-    volume: Volume,
-    key: bytes,
-    target: Open,
-    writer: Handle,
-    what: Chunk,
-    is_begun: bool,
-) -> int:
+async def _in_chunks(job: _Job, key: bytes, writer: Handle, *, is_begun: bool) -> int:
     """Copy a range, or what of it can be copied in a while; at least something."""
-    start, at, size = what
-    done, began_s = 0, trio.current_time()
-    while done < size and (not done or trio.current_time() - began_s < LONG_S):
+    done, began_s, most = 0, trio.current_time(), min(job.size, ONCE)
+    while done < most and (not done or trio.current_time() - began_s < LONG_S):
         try:
-            count = await _some(volume, key, target, writer, (start + done, at + done, size - done))
+            done += await _some(replace(job.rest(done), size=most - done), key, writer)
         except (StatusError, OSError) as error:
             if done or is_begun:
                 break  # a short copy; the next call meets the error and tells it
             if getattr(error, "status", None) == Status.INVALID_VIEW_SIZE:
                 raise unsupported("source of that size any more") from error
             raise
-        done += count
     return done
 
 
-async def _some(volume: Volume, key: bytes, target: Open, writer: Handle, what: Chunk) -> int:
+async def _some(job: _Job, key: bytes, writer: Handle) -> int:
     """Copy as much as the server does at one request."""
+    volume = job.volume
     while True:
-        chunks = pieces(*what, volume.copies)
-        answer = await _asked(volume, key, target, writer, chunks)
-        if isinstance(answer, int):
-            if not answer:
-                raise unsupported("copy of this")
+        answer = await _asked(job, key, writer)
+        if isinstance(answer, Limits):
+            volume.copies = narrowed(volume.copies, answer)
+        elif answer:
             return answer
-        volume.copies = narrowed(volume.copies, answer)
+        else:
+            raise unsupported("copy of this")
 
 
-async def _asked(
-    volume: Volume, key: bytes, target: Open, writer: Handle, chunks: list[Chunk]
-) -> int | Limits:
-    for name, reads_back in _codes(volume, target):
+async def _asked(job: _Job, key: bytes, writer: Handle) -> int | Limits:
+    chunks = pieces(job.start, job.at, job.size, job.volume.copies)
+    for name, reads_back in _codes(job):
         step = copy_chunks(key, chunks, reads_back=reads_back)
         try:
-            [answer] = await unless_refused(volume, name, partial(writer.do, step))
+            [answer] = await unless_refused(job.volume, name, partial(writer.do, step))
         except OSError:
             continue
         assert isinstance(answer, int | Limits)
