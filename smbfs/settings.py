@@ -51,6 +51,7 @@ def presentation_of(options: MountOptions) -> Presentation:
         dynperm=shown.dynperm,
         reparse=shown.reparse,
         nodelete=shown.no_delete,
+        sparse=not shown.no_sparse,
         symlinkroot=os.fsencode(shown.symlink_root) if shown.symlink_root else None,
         user_xattr=shown.user_xattrs,
         block_size=shown.block_size,
@@ -67,6 +68,7 @@ def data_of(options: MountOptions) -> DataPolicy:
         is_cached=caching.mode != "none",
         is_synchronous=caching.write_through,
         flushes=caching.strict_sync,
+        locks=options.kernel.locks != "local",
     )
 
 

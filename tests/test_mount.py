@@ -16,6 +16,7 @@ from smbfs.errors import ConnectionLost, Refused, SmbError, StatusError
 from smbfs.fuse.server import DATA_PATIENCE
 from smbfs.mount import Interrupted, MountFailed, reason_of
 from smbfs.options import CacheOptions, MountOptions, ServerOptions, Service
+from smbfs.options.model import PresentationOptions
 from smbfs.wire.status import Status
 from tests.standins import House, Server
 
@@ -310,6 +311,15 @@ def test_the_policy(options: MountOptions) -> None:
     assert policy.max_credits == 8192
     assert policy.seal
     assert settings.policy_of(OPTIONS).rsize == 1 << 20
+
+
+def test_the_presentation() -> None:
+    shown = PresentationOptions(no_sparse=True, no_delete=True)
+    options = MountOptions(service=Service("nas", "music"), presentation=shown)
+    presentation = settings.presentation_of(options)
+    assert presentation.nodelete
+    assert not presentation.sparse
+    assert settings.presentation_of(OPTIONS).sparse
 
 
 def test_the_data_policy(options: MountOptions) -> None:

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "smbfs"
 PURE = [
     "wire/*",
     "cache/*",
+    "engine/controls.py",
     "engine/credits.py",
     "engine/dialect.py",
     "engine/exchange.py",

@@ -109,6 +109,7 @@ class Handle:
         self.path = path
         self.action = action
         self.generation = generation
+        self.resume_key = b""  # that names it as the source of a copy; holds as long as it does
         self._machine = Machine(HANDLE, HandleState.OPENING)
         self._machine.step(HandleEvent.OPENED)
         self._manners = manners

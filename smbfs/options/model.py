@@ -80,6 +80,7 @@ class PresentationOptions:
     symlink_root: str = ""
     reparse: str = "default"
     no_delete: bool = False
+    no_sparse: bool = False
     user_xattrs: bool = True
     block_size: int = MIB
 

@@ -106,7 +106,7 @@ NAMES = (
     flag("nonativesocket", ACCEPT, note=SOCKETS),
     flag("serverino", BETTER),
     flag("noserverino", BETTER, note=NUMBERS),
-    flag("nosparse", SUPPORT),  # nothing is marked sparse
+    flag("nosparse", SUPPORT, "presentation.no_sparse"),
     flag("nodelete", SUPPORT, "presentation.no_delete"),
 )
 CACHING = (

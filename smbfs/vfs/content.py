@@ -30,6 +30,7 @@ from smbfs.engine.share import How, Share
 from smbfs.errors import StatusError
 from smbfs.fuse.server import MISS, FileHandle, Miss, Opened
 from smbfs.vfs import reading, writing
+from smbfs.vfs.holes import Holes
 from smbfs.vfs.inode import Inode, Moment
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.openfile import DataPolicy, File, Ground, Open
@@ -54,12 +55,13 @@ class Content:
         policy: DataPolicy,
         nursery: trio.Nursery,
         steady: Steadiness,
+        holes: Holes,
     ) -> None:
         self._share = share
         self._inodes = inodes
         self._policy = policy
         self._steady = steady
-        self._ground = Ground(policy, inodes, nursery)
+        self._ground = Ground(policy, inodes, nursery, holes)
         self._opens: dict[FileHandle, Open] = {}
         self._numbers = count(1)
 
@@ -330,7 +332,9 @@ class Content:
         return information
 
     async def _resize(self, inode: Inode, size: int, fh: FileHandle | None) -> Information:
-        todo = (steps.set_end_of_file(size), steps.query_all())
+        old, holes = inode.information, self._ground.holes
+        marking = holes.before_growth(old, old.end_of_file, size)
+        todo = (*marking, steps.set_end_of_file(size), steps.query_all())
         handle = _writer(inode, fh)
         try:
             if handle is not None:
@@ -344,6 +348,8 @@ class Content:
             self._inodes.changed(inode)
         information = results[-1]
         assert isinstance(information, Information)
+        if marking:
+            holes.heard(information)
         if isinstance(inode.file, File):  # it may have been opened since
             inode.file.resized(information.end_of_file)
         return information

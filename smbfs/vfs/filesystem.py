@@ -32,8 +32,23 @@ from smbfs.fuse.server import (
     Request,
     Space,
 )
-from smbfs.vfs import links, listing, locks, namespace, removal, xattrs
+from smbfs.vfs import (
+    allocation,
+    copying,
+    links,
+    listing,
+    locks,
+    namespace,
+    removal,
+    seeking,
+    tmpfiles,
+    xattrs,
+)
+from smbfs.vfs import (
+    flags as file_flags,
+)
 from smbfs.vfs.content import Content
+from smbfs.vfs.holes import Holes
 from smbfs.vfs.inode import Inode, Moment
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.openfile import DataPolicy
@@ -55,7 +70,8 @@ class Filesystem:
     ) -> None:
         self.volume = Volume(share, presentation, Inodes(presentation.names))
         inodes, steady = self.volume.inodes, self.volume.steady
-        self.content = Content(share, inodes, policy, nursery, steady)
+        holes = Holes(presentation.sparse, self.volume.refused)
+        self.content = Content(share, inodes, policy, nursery, steady, holes)
         self._directories = count(1)
 
     async def start(self) -> None:
@@ -116,8 +132,10 @@ class Filesystem:
 
     async def link(self, request: Request, node: Node, new_parent: Node, new_name: bytes) -> Entry:
         """Give a file one more name."""
-        parent = self._inode(new_parent)
-        return await links.link(self.volume, self._inode(node), parent, new_name)
+        inode, parent = self._inode(node), self._inode(new_parent)
+        if tmpfiles.is_nameless(inode):
+            return await tmpfiles.name(self.volume, inode, parent, new_name)
+        return await links.link(self.volume, inode, parent, new_name)
 
     async def unlink(self, request: Request, parent: Node, name: bytes) -> None:
         """Remove a name; a file that is open lives on without one."""
@@ -191,6 +209,14 @@ class Filesystem:
     async def removexattr(self, request: Request, node: Node, name: bytes) -> None:
         """Remove an extended attribute."""
         await xattrs.remove(self.volume, self._inode(node), name)
+
+    async def get_flags(self, request: Request, node: Node) -> int:
+        """Tell the flags of lsattr(1), in FS_IOC_GETFLAGS's bits."""
+        return await file_flags.get(self.volume, self._inode(node))
+
+    async def set_flags(self, request: Request, node: Node, flags: int) -> None:
+        """Set the flags of chattr(1) to just these; raises OSError(EOPNOTSUPP) for unknown ones."""
+        await file_flags.put(self.volume, self._inode(node), flags)
 
     # Directories
 
@@ -274,7 +300,9 @@ class Filesystem:
 
     def flush_now(self, request: Request, fh: FileHandle) -> Miss | None:
         """Do what close(2) promises if there is nothing to wait for."""
-        return None if self.content.is_settled(fh) else MISS
+        if not self.content.is_settled(fh):
+            return MISS
+        return MISS if locks.has_some(self.content.of(fh), request.lock_owner) else None
 
     async def flush(self, request: Request, fh: FileHandle) -> None:
         """Do what close(2) promises: everything is sent, and what was lost is told.
@@ -311,3 +339,38 @@ class Filesystem:
         """Lock or unlock a range; raises OSError EAGAIN, EDEADLK or ENOLCK."""
         opened = self.content.of(fh)
         await locks.of(self.volume, opened).set(opened, lock, wait=wait)
+
+    # Files, beyond reading and writing
+
+    async def tmpfile(
+        self, request: Request, parent: Node, mode: int, flags: int
+    ) -> tuple[Opened, Entry]:
+        """Make and open a file without a name; `link` gives it one unless flags have O_EXCL."""
+        return await tmpfiles.tmpfile(self.volume, self.content, self._inode(parent), mode, flags)
+
+    async def copy_file_range(
+        self,
+        request: Request,
+        fh_in: FileHandle,
+        offset_in: int,
+        fh_out: FileHandle,
+        offset_out: int,
+        size: int,
+    ) -> int:
+        """Have the server copy; how many bytes, maybe fewer than asked, 0 at the source's end."""
+        source, target = self.content.of(fh_in), self.content.of(fh_out)
+        return await copying.copy(self.volume, source, offset_in, target, offset_out, size)
+
+    async def fallocate(
+        self, request: Request, fh: FileHandle, mode: int, offset: int, length: int
+    ) -> None:
+        """Reserve room, make zeros or a hole, with the modes of fallocate(2)."""
+        await allocation.fallocate(self.volume, self.content.of(fh), mode, offset, length)
+
+    def seek_now(self, request: Request, fh: FileHandle, offset: int, whence: int) -> int | Miss:
+        """Tell where data or a hole begins if no server need be asked."""
+        return seeking.seek_now(self.volume, self.content.of(fh), offset, whence)
+
+    async def seek(self, request: Request, fh: FileHandle, offset: int, whence: int) -> int:
+        """Tell where data (3) or a hole (4) begins; raises OSError(ENXIO) behind the last."""
+        return await seeking.seek(self.volume, self.content.of(fh), offset, whence)

@@ -65,6 +65,7 @@ class Grave:
     handle: Handle
     parent: Inode
     name: str  # in wire form; made by us and hidden from listings
+    may_return: bool = False  # it was never deleted by anybody: link(2) gives it a name
 
 
 @dataclass(slots=True, eq=False)

@@ -164,6 +164,20 @@ class Inodes:
         inode.is_unlinked = True
         self._unkey(inode)
 
+    def revive(
+        self, inode: Inode, parent: Inode, name: bytes, information: Information, seen: Moment
+    ) -> None:
+        """Note that a file without any name got one; its grave is not needed any more."""
+        self.remove(parent, name)
+        self._no_grave(inode)
+        inode.is_unlinked = False
+        inode.information.links = information.links
+        self._rekey(inode, information.file_id, inode.kind)
+        self.changed(inode)
+        seen = self.moment(seen.at_s)
+        self._enter(inode, parent, name, seen)
+        self.learn(inode, information, inode.special, seen)
+
     def move(
         self, parent: Inode, name: bytes, new_parent: Inode, new_name: bytes, seen: Moment
     ) -> None:
@@ -205,11 +219,14 @@ class Inodes:
         inode.opens -= 1
         if inode.opens == 0:
             inode.gone.clear()
-            if inode.grave is not None:
-                inode.grave.handle.close_soon()
-                inode.grave = None
-                self.graves.discard(inode)
+            self._no_grave(inode)
         self._reap(inode)
+
+    def _no_grave(self, inode: Inode) -> None:
+        if inode.grave is not None:
+            inode.grave.handle.close_soon()
+            inode.grave = None
+            self.graves.discard(inode)
 
     def hold(self, inode: Inode) -> None:
         """Keep a node that a listing is about to hand out."""

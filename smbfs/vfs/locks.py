@@ -63,6 +63,12 @@ async def closed_by(opened: Open, owner: int) -> None:
         await locks.drop(lambda: locks.table.of_owner(owner))
 
 
+def has_some(opened: Open, owner: int) -> bool:
+    """Whether a process has fcntl locks on the file of a descriptor."""
+    locks = opened.file.locks
+    return locks is not None and bool(locks.table.of_owner(owner))
+
+
 async def released(opened: Open) -> None:
     """Let go what was locked through an open file that ends."""
     if (locks := opened.file.locks) is not None:

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
+from smbfs.engine.controls import try_sparse
 from smbfs.engine.how import How
 from smbfs.engine.information import Information
 from smbfs.engine.steps import Step, query_all, query_space, set_basic
@@ -30,6 +31,7 @@ from smbfs.vfs.links import make_device, special_of
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import Basic, Override, basic_of, check_ownership, dos_attributes_of, kind_of
 from smbfs.vfs.volume import Volume
+from smbfs.wire.constants import Attributes as Dos
 from smbfs.wire.constants import Disposition
 from smbfs.wire.status import Status
 from smbfs.wire.units import to_wire
@@ -191,12 +193,8 @@ async def _set(volume: Volume, inode: Inode, basic: Basic) -> None:
     if has_times and inode.file is not None:
         await inode.file.settle()
     asked = volume.moment()
-    steps = (
-        set_basic(access=basic.access, write=basic.write, attributes=basic.attributes),
-        query_all(),
-    )
     try:
-        results = await _on_handle_or_path(volume, inode, *steps)
+        results = await on_handle_or_path(volume, inode, *changing(inode, basic))
     except StatusError as error:
         accepts = volume.presentation.ids == "accept" and not has_times
         if error.status == Status.ACCESS_DENIED and accepts:
@@ -205,7 +203,19 @@ async def _set(volume: Volume, inode: Inode, basic: Basic) -> None:
     volume.told(inode, results[-1], asked)
 
 
-async def _on_handle_or_path(volume: Volume, inode: Inode, *steps: Step[Any]) -> list[Any]:
+def changing(inode: Inode, basic: Basic) -> list[Step[Any]]:
+    """The steps that change times and attributes and tell what the file is then."""
+    steps: list[Step[Any]] = [
+        set_basic(access=basic.access, write=basic.write, attributes=basic.attributes),
+        query_all(),
+    ]
+    if basic.attributes and inode.information.attributes & Dos.SPARSE_FILE:
+        steps.insert(1, try_sparse())  # Samba has just forgotten it
+    return steps
+
+
+async def on_handle_or_path(volume: Volume, inode: Inode, *steps: Step[Any]) -> list[Any]:
+    """Do steps through an open handle, or at the file's path if there is none that may."""
     if (handle := inode.lend()) is not None:
         try:
             return await handle.do(*steps)

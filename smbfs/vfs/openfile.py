@@ -28,6 +28,7 @@ from smbfs.engine.information import Information
 from smbfs.errors import ConnectionLost, ServerSilent, SmbError
 from smbfs.fuse.server import FileHandle
 from smbfs.vfs.errand import Errand
+from smbfs.vfs.holes import Holes
 from smbfs.vfs.inode import LONG_AGO, NEVER, Inode
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.passage import past_locks
@@ -63,11 +64,14 @@ class DataPolicy:
 class Ground:
     """What all files of one mount stand on."""
 
-    def __init__(self, policy: DataPolicy, inodes: Inodes, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, policy: DataPolicy, inodes: Inodes, nursery: trio.Nursery, holes: Holes
+    ) -> None:
         half = policy.cache_bytes // 2
         self.policy = policy
         self.inodes = inodes
         self.nursery = nursery
+        self.holes = holes
         self.read_budget = Budget(half)
         self.room = Room(half)  # for unsent writes
         self.files: set[File] = set()

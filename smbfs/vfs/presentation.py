@@ -39,6 +39,7 @@ class Presentation:
     ids: str = "accept"
     dynperm: bool = False
     nodelete: bool = False
+    sparse: bool = True  # False: nothing is marked sparse, and so no holes are made
     user_xattr: bool = True
     block_size: int = 1 << 20
     symlinkroot: bytes | None = None  # where the drives of Windows link targets are

@@ -240,7 +240,7 @@ async def _exhume(volume: Volume, directory: Inode | None) -> bool:
             await grave.handle.do(*steps)
         except SmbError:
             return moved
-        inode.grave = Grave(grave.handle, volume.inodes.root, name)
+        inode.grave = replace(grave, parent=volume.inodes.root, name=name)
         moved = True
     return moved
 

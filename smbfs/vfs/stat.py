@@ -22,6 +22,7 @@ from smbfs.vfs.special import Special
 from smbfs.wire.constants import Attributes as Dos
 from smbfs.wire.units import filetime_to_ns, ns_to_filetime
 
+COMPRESSED, IMMUTABLE, ENCRYPTED = 0x4, 0x10, 0x800  # STATX_ATTR_*, and FS_*_FL alike
 LARGEST_TIME = 2**63 - 1  # FILETIMEs are signed on the wire; negative ones mean something else
 
 
@@ -93,7 +94,15 @@ def attributes_of(
         ctime_ns=_ns(information.change_time, write_time),
         birth_ns=_ns(information.creation_time),
         rdev=special.rdev if special is not None else 0,
+        flags=flags_of(kind, information.attributes),
     )
+
+
+def flags_of(kind: int, dos_attributes: int) -> int:
+    """The attributes of statx(2) that a file has; for a directory READONLY is none."""
+    flags = COMPRESSED if dos_attributes & Dos.COMPRESSED else 0
+    flags |= ENCRYPTED if dos_attributes & Dos.ENCRYPTED else 0
+    return flags | (IMMUTABLE if dos_attributes & Dos.READONLY and kind != stat.S_IFDIR else 0)
 
 
 def check_ownership(

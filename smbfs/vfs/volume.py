@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from smbfs.engine.controls import USUAL, Limits
 from smbfs.engine.information import Information
 from smbfs.engine.share import Share
 from smbfs.fuse.server import Attributes, Deaf, Entry, FileHandle, Kernel, Space
@@ -43,7 +44,8 @@ class Volume:
     inodes: Inodes
     steady: Steadiness = field(default_factory=Steadiness)
     listings: dict[FileHandle, Listing] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)  # ways of making links it said no to
+    refused: set[str] = field(default_factory=set)  # what it said no to and is not asked again
+    copies: Limits = USUAL  # how much one request copies
     space: Space | None = None
     space_at_s: float = LONG_AGO
     waits: WaitGraph = field(default_factory=WaitGraph)

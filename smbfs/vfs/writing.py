@@ -11,8 +11,10 @@ import trio
 
 from smbfs.cache.dirty import room_for
 from smbfs.engine import steps
+from smbfs.errors import SmbError
 from smbfs.vfs.openfile import Open, must_live
 from smbfs.vfs.passage import past_locks
+from smbfs.wire.constants import Attributes as Dos
 
 FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
 
@@ -44,6 +46,7 @@ async def _write_behind(opened: Open, offset: int, data: Data) -> None:
         while file.dirty.room and file.dirty.room + needed > FILE_DIRTY_BYTES:
             await file.moved()
             file.tell()
+        await _mark_before_gap(opened, offset)
         await room.take(needed)
         try:
             file.tell()
@@ -65,6 +68,7 @@ async def _write_through(opened: Open, offset: int, data: Data) -> None:
     try:
         await file.clear(offset, len(data))
         file.tell()
+        await _mark_before_gap(opened, offset)
         piece = file.through(opened, offset, data)
     finally:
         file.leave()
@@ -72,6 +76,22 @@ async def _write_through(opened: Open, offset: int, data: Data) -> None:
     await piece.done.wait()
     if piece.error is not None:
         raise piece.error
+
+
+async def _mark_before_gap(opened: Open, offset: int) -> None:
+    """Mark a file sparse that will have a hole before this place; the caller is in its door."""
+    file = opened.file
+    holes, information = file.ground.holes, file.inode.information
+    marking = holes.before_growth(information, file.size, offset)
+    if not marking:
+        return
+    try:
+        [was_marked] = await opened.handle.do(*marking)
+    except SmbError:
+        return  # the write meets it too, and tells
+    information.attributes |= Dos.SPARSE_FILE if was_marked else 0
+    holes.heard(information)
+    file.ground.inodes.changed(file.inode)
 
 
 async def _append(opened: Open, data: Data) -> None:

@@ -97,9 +97,9 @@ def page(*names: str) -> queries.QueryDirectoryResponse:
     return queries.QueryDirectoryResponse(output_buffer=buffer)
 
 
-def reply_of(command: Command, order: Answer) -> Reply:
-    """The answer a server would send."""
-    status = order if isinstance(order, Status) else Status.SUCCESS
+def reply_of(command: Command, order: Answer, status: Status = Status.SUCCESS) -> Reply:
+    """The answer a server would send; ``status`` is that of one with a body."""
+    status = order if isinstance(order, Status) else status
     body = ErrorResponse(error_data=b"") if isinstance(order, Status) else order
     header = Header(
         command=command, status=status, flags=HeaderFlags.RESPONSE, message_id=0, credits=1

@@ -1,4 +1,4 @@
-"""IOCTL on the fake server: reparse points and the validation of the negotiation."""
+"""IOCTL on the fake server: what is about blocks is in `space`, the rest is here."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from smbfs.wire.file_messages import IoctlRequest, IoctlResponse
 from smbfs.wire.fsctl import ValidateNegotiateInfoRequest, ValidateNegotiateInfoResponse
 from smbfs.wire.reparse import ReparseTag, parse_reparse
 from smbfs.wire.status import Status
-from tests.fake.messages import Request, Result, done
+from tests.fake.messages import Request, Result
+from tests.fake.space import SPACE
 from tests.fake.tree import Fail, Open
 
 
 def ioctl(request: Request) -> Result:
     body = request.parse(IoctlRequest)
     request.pays(max(len(body.input), body.max_output_response))
+    status = Status.SUCCESS
     if body.ctl_code == Fsctl.VALIDATE_NEGOTIATE_INFO:
         output = _validated(request, body)
+    elif (about_space := SPACE.get(body.ctl_code)) is not None:
+        open_ = request.opened(body.file_id)
+        if (refusal := open_.volume.abilities.refused.get(body.ctl_code)) is not None:
+            raise Fail(refusal)
+        status, output = about_space(request, open_, body)
     elif (control := CONTROLS.get(body.ctl_code)) is not None:
         open_ = request.opened(body.file_id)
         output = control(open_, bytes(body.input))
@@ -26,7 +33,8 @@ def ioctl(request: Request) -> Result:
         raise Fail(Status.NOT_SUPPORTED)
     if len(output) > body.max_output_response:
         raise Fail(Status.BUFFER_TOO_SMALL)
-    return done(IoctlResponse(ctl_code=body.ctl_code, file_id=body.file_id, output=output))
+    answer = IoctlResponse(ctl_code=body.ctl_code, file_id=body.file_id, output=output)
+    return status, bytes(answer)
 
 
 def _validated(request: Request, body: IoctlRequest) -> bytes:

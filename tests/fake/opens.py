@@ -166,7 +166,7 @@ def _shares(node: Node, access: int, share: int) -> None:
 
 
 def _empty(volume: Volume, node: Node, wish: Wish) -> None:
-    node.data.clear()
+    node.reach(0)
     node.eas.clear()
     node.attributes = Attributes.ARCHIVE | wish.attributes & KEPT_ATTRIBUTES
     volume.touch(node)
@@ -198,6 +198,7 @@ def write(open_: Open, offset: int, data: bytes) -> int:
     _not_locked(open_, offset, offset + len(data), for_writing=True)
     resize(volume, node, max(node.size, offset + len(data) if data else 0))
     node.data[offset : offset + len(data)] = data
+    node.fill(offset, offset + len(data))
     volume.touch(node, frozen=open_.frozen)
     return len(data)
 
@@ -208,10 +209,8 @@ def resize(volume: Volume, node: Node, size: int) -> None:
         raise Fail(Status.DISK_FULL)
     volume.room -= size - node.size
     if size < node.size:
-        del node.data[size:]
         node.allocated = 0
-    else:
-        node.data.extend(bytes(size - node.size))
+    node.reach(size)
 
 
 def _not_locked(open_: Open, start: int, end: int, *, for_writing: bool) -> None:
@@ -225,6 +224,8 @@ def _not_locked(open_: Open, start: int, end: int, *, for_writing: bool) -> None
 def allocate(open_: Open, size: int) -> None:
     """Reserve room, or cut the file to it ([MS-FSA] 2.1.5.14.1)."""
     node = open_.node
+    if size - node.allocation > open_.volume.room:
+        raise Fail(Status.DISK_FULL)
     if size < node.size:
         resize(open_.volume, node, size)
     node.allocated = -(-size // UNIT) * UNIT
@@ -244,7 +245,7 @@ def set_times(open_: Open, times: dict[str, int], attributes: int) -> None:
     if attributes:
         if attributes & Attributes.DIRECTORY and not node.is_directory:
             raise Fail(Status.INVALID_PARAMETER)
-        node.attributes = attributes & KEPT_ATTRIBUTES
+        node.attributes = attributes & KEPT_ATTRIBUTES | node.attributes & Attributes.COMPRESSED
     if "change_time" not in open_.frozen and not times["change_time"]:
         node.change_time = open_.volume.now()
 

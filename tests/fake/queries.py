@@ -200,6 +200,7 @@ def _fs_attributes(open_: Open) -> Structure:
     attributes |= FsAttributes.SUPPORTS_REPARSE_POINTS if volume.reparse else 0
     attributes |= FsAttributes.SUPPORTS_EXTENDED_ATTRIBUTES if volume.eas else 0
     attributes |= FsAttributes.READ_ONLY_VOLUME if volume.read_only else 0
+    attributes |= FsAttributes.SUPPORTS_BLOCK_REFCOUNTING if volume.abilities.clones else 0
     return FileFsAttributeInformation(
         file_system_attributes=attributes,
         maximum_component_name_length=255,

@@ -65,6 +65,7 @@ class Node:
     change_time: int = 0
     data: bytearray = field(default_factory=bytearray)
     allocated: int = 0  # bytes asked for by FileAllocationInformation
+    holes: set[int] = field(default_factory=set)  # units of a sparse file that take no room
     children: dict[str, Entry] = field(default_factory=dict)
     eas: dict[bytes, bytes] = field(default_factory=dict)
     reparse: bytes = b""
@@ -93,7 +94,23 @@ class Node:
     @property
     def allocation(self) -> int:
         """Bytes it takes on the disk that is not there."""
-        return max(-(-len(self.data) // UNIT) * UNIT, self.allocated)
+        return max((-(-len(self.data) // UNIT) - len(self.holes)) * UNIT, self.allocated)
+
+    def reach(self, size: int) -> None:
+        """Have just so many bytes; whole new units of a sparse file are holes."""
+        old, new = -(-self.size // UNIT), -(-size // UNIT)
+        if size < self.size:
+            del self.data[size:]
+            self.holes = {unit for unit in self.holes if unit < new}
+        else:
+            self.data.extend(bytes(size - self.size))
+            if self.attributes & Attributes.SPARSE_FILE:
+                self.holes.update(range(old, new))
+
+    def fill(self, start: int, end: int) -> None:
+        """Take room for a range."""
+        if self.holes:
+            self.holes.difference_update(range(start // UNIT, -(-end // UNIT)))
 
 
 @dataclass(eq=False, slots=True)
@@ -150,6 +167,20 @@ class Open:
             self.volume.detach(self.entry)
 
 
+@dataclass
+class Abilities:
+    """What a share can do with blocks."""
+
+    chunks: int = 256
+    chunk_size: int = 1 << 20
+    copy_size: int = 16 << 20
+    clones: bool = False  # DUPLICATE_EXTENTS
+    takes_none: bool = False  # a copy succeeds and copies nothing
+    compresses: bool = False
+    tells_some: bool = False  # of the ranges if all are too many; Samba tells none
+    refused: dict[int, Status] = field(default_factory=dict)  # by control code
+
+
 class Volume:
     """One share.  What it can do is said when it is made, as a server's configuration does."""
 
@@ -177,6 +208,7 @@ class Volume:
         self.flags = flags
         self.room = room
         self.strict_rename = strict_rename
+        self.abilities = Abilities()
         self.serial = 0x5EED_F00D
         self._ids = itertools.count(0x10_0000)
         self._ticks = itertools.count(EPOCH, STEP)
@@ -280,6 +312,7 @@ class Volume:
         """Write a file, with the directories above it."""
         entry = self._entry(path) or self._make(path, is_directory=False)
         entry.node.data[:] = data
+        entry.node.holes.clear()
         self.touch(entry.node)
         if attributes is not None:
             entry.node.attributes = attributes

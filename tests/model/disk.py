@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from tests.model.reference import DIRECTORY, FILE, LINK, Shape
+from tests.model.reference import DIRECTORY, FILE, KEEP_SIZE, LINK, ZERO_RANGE, Shape
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -95,6 +95,38 @@ class Disk:
 
     async def write(self, slot: int, offset: int, data: bytes) -> int:
         return os.pwrite(self.slots[slot], data, offset)
+
+    async def copy(self, slot: int, source: int, offset: int, start: int, size: int) -> int:
+        return os.copy_file_range(self.slots[source], self.slots[slot], size, start, offset)
+
+    async def allocate(self, slot: int, mode: int, offset: int, size: int) -> None:
+        place = ctypes.c_int64(offset), ctypes.c_int64(size)
+        if LIBC.fallocate(self.slots[slot], mode, *place) == 0:
+            return
+        number = ctypes.get_errno()
+        if number != errno.EOPNOTSUPP or not mode & ZERO_RANGE:
+            raise OSError(number, "fallocate")
+        # A local disk need not make zeros (tmpfs), nor must this test fail for it.
+        length = os.fstat(self.slots[slot]).st_size
+        end = min(offset + size, length) if mode & KEEP_SIZE else offset + size
+        fd = os.open(f"/proc/self/fd/{self.slots[slot]}", os.O_WRONLY)
+        os.pwrite(fd, bytes(max(0, end - offset)), offset)
+        os.close(fd)
+
+    async def read_sparsely(self, slot: int) -> bytes:
+        fd, at = self.slots[slot], 0
+        data = bytearray(os.fstat(fd).st_size)
+        while at < len(data):
+            try:
+                at = os.lseek(fd, at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                break
+            end = os.lseek(fd, at, os.SEEK_HOLE)
+            data[at:end] = os.pread(fd, end - at, at)
+            at = end
+        return bytes(data)
 
     async def ftruncate(self, slot: int, size: int) -> None:
         os.ftruncate(self.slots[slot], size)

@@ -32,6 +32,7 @@ class Kernel:
         self.held: Counter[Node] = Counter()
         self.directories: set[Node] = set()  # among them
         self.slots: dict[int, tuple[FileHandle, Node]] = {}
+        self.appending: set[FileHandle] = set()
 
     # Looking up, and giving up
 
@@ -229,6 +230,8 @@ class Kernel:
                 raise
             opened, node = await self._open(path, flags, anew=True)
         self.slots[slot] = opened.fh, node
+        if flags & os.O_APPEND:
+            self.appending.add(opened.fh)
 
     async def _open(self, path: str, flags: int, *, anew: bool) -> tuple[Opened, Node]:
         parent, name = await self._place(path)
@@ -263,6 +266,44 @@ class Kernel:
         if not data:
             return 0
         return await self.fs.write(WHO, self.slots[slot][0], offset, data)
+
+    async def copy(self, slot: int, source: int, offset: int, start: int, size: int) -> int:
+        (out, node), (fh, source_node) = self.slots[slot], self.slots[source]
+        size = max(0, min(size, (await self._getattr(source_node)).size - start))
+        if out in self.appending:
+            raise failure(errno.EBADF)
+        if node == source_node and abs(start - offset) < size:
+            raise failure(errno.EINVAL)
+        if not size:
+            return 0
+        try:
+            return await self.fs.copy_file_range(WHO, fh, start, out, offset, size)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+        return await self.write(slot, offset, await self.read(source, start, size))
+
+    async def allocate(self, slot: int, mode: int, offset: int, size: int) -> None:
+        await self.fs.fallocate(WHO, self.slots[slot][0], mode, offset, size)
+
+    async def _seek(self, slot: int, offset: int, whence: int) -> int:
+        fh, _ = self.slots[slot]
+        found = self.fs.seek_now(WHO, fh, offset, whence)
+        return await self.fs.seek(WHO, fh, offset, whence) if isinstance(found, Miss) else found
+
+    async def read_sparsely(self, slot: int) -> bytes:
+        data, at = bytearray((await self._getattr(self.slots[slot][1])).size), 0
+        while at < len(data):
+            try:
+                at = await self._seek(slot, at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                break
+            end = await self._seek(slot, at, os.SEEK_HOLE)
+            data[at:end] = await self.read(slot, at, end - at)
+            at = end
+        return bytes(data)
 
     async def ftruncate(self, slot: int, size: int) -> None:
         fh, node = self.slots[slot]

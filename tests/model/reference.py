@@ -15,6 +15,7 @@ import os
 from dataclasses import dataclass, field
 
 FILE, DIRECTORY, LINK = "file", "dir", "link"
+KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16  # fallocate(2)
 Shape = tuple[str, object, int, bool]  # kind; size, target or None; links; writable
 
 
@@ -244,6 +245,31 @@ class Reference:
         node.data.extend(bytes(max(0, offset - len(node.data))))
         node.data[offset : offset + len(data)] = data
         return len(data)
+
+    def copy(self, slot: int, source: int, offset: int, start: int, size: int) -> int:
+        """Copy bytes of one open file to another, as copy_file_range(2)."""
+        target, data = self.slots[slot], self.slots[source].node.data
+        if target.flags & os.O_APPEND:
+            raise failure(errno.EBADF)
+        size = max(0, min(size, len(data) - start))
+        if target.node is self.slots[source].node and abs(start - offset) < size:
+            raise failure(errno.EINVAL)
+        return self.write(slot, offset, bytes(data[start : start + size]))
+
+    def allocate(self, slot: int, mode: int, offset: int, size: int) -> None:
+        """Reserve room, make zeros or a hole, as fallocate(2)."""
+        if not size:
+            raise failure(errno.EINVAL)
+        data, end = self.slots[slot].node.data, offset + size
+        if not mode & KEEP_SIZE:
+            data.extend(bytes(max(0, end - len(data))))
+        if mode & (PUNCH_HOLE | ZERO_RANGE):
+            end = max(min(end, len(data)), offset)
+            data[offset:end] = bytes(len(data[offset:end]))
+
+    def read_sparsely(self, slot: int) -> bytes:
+        """All bytes of an open file, read where lseek(2) finds data and zero elsewhere."""
+        return bytes(self.slots[slot].node.data)
 
     def ftruncate(self, slot: int, size: int) -> None:
         """Set the size of an open file."""

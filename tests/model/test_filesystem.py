@@ -14,7 +14,9 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 
 from smbfs.vfs.namespace import SPACE_S
+from smbfs.wire.constants import Fsctl
 from smbfs.wire.header import Command
+from smbfs.wire.status import Status
 from tests.fake.script import BadDay, Delay, Pending, Reorders, ShortReads, Starves
 from tests.fake.tree import Volume
 from tests.model.kernel import Kernel
@@ -38,7 +40,17 @@ def poor() -> tuple[Volume, Sequence[BadDay]]:
         ShortReads(size=3000),
         Starves(credits=3),
     )
-    return Volume(case_sensitive=True, reparse=False, eas=False), script
+    share = Volume(case_sensitive=True, reparse=False, eas=False)
+    share.abilities.copy_size = 1 << 16
+    share.abilities.refused = {Fsctl.SRV_COPYCHUNK_WRITE: Status.NOT_SUPPORTED}
+    return share, script
+
+
+def rich() -> tuple[Volume, Sequence[BadDay]]:
+    """A server that shares blocks."""
+    share = Volume()
+    share.abilities.clones = share.abilities.tells_some = True
+    return share, ()
 
 
 async def walked(
@@ -58,7 +70,7 @@ async def walked(
 
 
 @pytest.mark.parametrize("actimeo_s", [0.0, 1.0])
-@pytest.mark.parametrize("server", [plain, poor])
+@pytest.mark.parametrize("server", [plain, poor, rich])
 def test_the_filesystem_does_what_the_reference_does(server: Server, actimeo_s: float) -> None:
     @settings(max_examples=15, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(walk=steps())

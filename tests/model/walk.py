@@ -21,7 +21,10 @@ from tests.model.reference import FILE, Node, Reference, Shape
 PATHS = ["a", "b", "d", "e", "d/a", "d/b", "d/e", "e/a", "d/e/a"]
 SLOTS = 3
 TARGETS = ["nowhere", "../no/where", "/nonexistent"]
-OF_SLOTS = {"open", "close", "read", "write", "ftruncate", "fsync", "fstat"}
+OF_SLOTS = {"open", "close", "read", "write", "ftruncate", "fsync", "fstat", "read_sparsely"}
+SPACE = {"copy", "allocate"}  # what not every kernel server passes on
+WRITING = {"write", "ftruncate", *SPACE}
+Some = st.SearchStrategy[Any]
 THEIRS = "their_"  # how the steps of others are called
 
 
@@ -79,8 +82,8 @@ PRELUDE = [
 ]
 
 
-def steps() -> st.SearchStrategy[list[Step]]:
-    """Walks of a few dozen steps from the same beginning."""
+def steps(*, space: bool = True) -> st.SearchStrategy[list[Step]]:
+    """Walks of a few dozen steps from the same beginning; without ``space`` none of `SPACE`."""
     some = st.builds(Nth, st.integers(0, 12))
     paths = st.one_of(some, some, st.sampled_from(PATHS))
     slots = st.builds(Nth, st.integers(0, SLOTS - 1))
@@ -92,7 +95,8 @@ def steps() -> st.SearchStrategy[list[Step]]:
         st.sampled_from([0, os.O_CREAT, os.O_CREAT, os.O_CREAT | os.O_EXCL]),
         st.sampled_from([0, 0, os.O_APPEND, os.O_DIRECT]),
     )
-    rows: dict[str, Sequence[st.SearchStrategy[Any]]] = {
+    rows = {
+        **_theirs(paths, data),
         "mkdir": [paths],
         "symlink": [paths, st.sampled_from(TARGETS)],
         "link": [paths, paths],
@@ -105,21 +109,30 @@ def steps() -> st.SearchStrategy[list[Step]]:
         "read": [slots, sizes, sizes],
         "write": [slots, sizes, data],
         "ftruncate": [slots, sizes],
+        "copy": [slots, slots, sizes, sizes, sizes],
+        "allocate": [slots, st.sampled_from([0, 1, 3, 16, 17]), sizes, sizes],
+        "read_sparsely": [slots],
         "truncate": [paths, sizes],
         "fsync": [slots],
         "fstat": [slots],
         "time_passes": [],
         "look": [],
+    }
+    often = ["open", "open", "write", "write", "write", "read", "rename", "rename", "unlink"]
+    names = st.sampled_from([name for name in [*rows, *often] if space or name not in SPACE])
+    one = names.flatmap(lambda name: st.builds(Step, st.just(name), st.tuples(*rows[name])))
+    return st.lists(one, min_size=8, max_size=30).map(lambda walk: [*PRELUDE, *walk])
+
+
+def _theirs(paths: Some, data: Some) -> dict[str, Sequence[Some]]:
+    """What others may do."""
+    return {
         "their_write": [paths, data],
         "their_unlink": [paths],
         "their_rename": [paths, paths],
         "their_mkdir": [paths],
         "their_rmdir": [paths],
     }
-    often = ["open", "open", "write", "write", "write", "read", "rename", "rename", "unlink"]
-    names = st.sampled_from([*rows, *often])
-    one = names.flatmap(lambda name: st.builds(Step, st.just(name), st.tuples(*rows[name])))
-    return st.lists(one, min_size=8, max_size=30).map(lambda walk: [*PRELUDE, *walk])
 
 
 @dataclass
@@ -212,13 +225,13 @@ class Walk:
         paths, slots = sorted(self.reference.shapes()), sorted(self.reference.slots)
         if step.name == "open":
             slots = [slot for slot in range(SLOTS) if slot not in slots]
-        if step.name in ("write", "ftruncate"):
+        if step.name in WRITING:
             slots = [n for n in slots if self.reference.slots[n].flags & os.O_ACCMODE]
         arguments = list(step.arguments)
         for index, argument in enumerate(arguments):
             if isinstance(argument, Nth):
                 among: Sequence[object] = paths
-                if step.name in OF_SLOTS and index == 0:
+                if step.name in SPACE or (step.name in OF_SLOTS and index == 0):
                     among = slots
                 if not among:
                     return None

@@ -29,7 +29,7 @@ def walked(server: Samba) -> Iterator[MountedShare]:
 
 
 @settings(max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(walk=steps())
+@given(walk=steps(space=False))
 def test_a_mounted_share_does_what_the_reference_does(
     walk: list[Step], walked: MountedShare
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from smbfs.engine.information import Information
 from smbfs.fuse.server import ROOT, Node
+from smbfs.vfs.inode import Grave
 from smbfs.vfs.inodes import MADE_UP
 from smbfs.vfs.special import Special
 from tests.vfs.tables import FakeFile, FakeHandle, Table, fails
@@ -253,6 +254,24 @@ def test_a_file_that_we_unlinked_is_found_no_more(table: Table) -> None:
     assert new is not old
     assert new.node != old.node
     assert table.get(old.node) is old
+
+
+def test_a_file_without_a_name_gets_one(table: Table) -> None:
+    inode, grave = table.see("a", file_id=5, links=1), FakeHandle()
+    table.opened(inode)
+    inode.grave = Grave(grave, table.root, "silly")
+    table.graves.add(inode)
+    table.remove(table.root, b"a")
+    table.unlinked(inode)
+    there = table.see("new", file_id=6)
+    named = Information(file_id=5, links=1, end_of_file=9)
+    table.revive(inode, table.root, b"new", named, table.moment(table.now_s))
+    assert table.path(inode) == "new"
+    assert (inode.links, inode.information.end_of_file) == (1, 9)
+    assert not there.places
+    assert grave.closed
+    assert not table.graves
+    assert table.see("newer", file_id=5, links=2) is inode
 
 
 def test_one_of_several_links_is_removed(table: Table) -> None:

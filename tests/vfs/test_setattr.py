@@ -38,6 +38,16 @@ async def test_times_of_an_open_file_stick() -> None:
         assert (await m.fs.getattr(WHO, node, None)).mtime_ns == 7 * SECOND
 
 
+async def test_chmod_leaves_a_sparse_file_sparse() -> None:
+    async with mounted() as m:
+        m.share.put("file").attributes |= Attributes.SPARSE_FILE
+        node = await m.node("file")
+        for mode in (0o444, 0o644):
+            with m.turns(1):
+                await m.fs.setattr(WHO, node, Change(mode=mode), None)
+            assert m.share.node("file").attributes & Attributes.SPARSE_FILE
+
+
 async def test_times_through_a_handle_that_only_reads() -> None:
     async with mounted() as m:
         node = await m.put("file")

@@ -12,6 +12,9 @@ from smbfs.fuse.server import Attributes, Change, Node
 from smbfs.vfs.presentation import Presentation
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import (
+    COMPRESSED,
+    ENCRYPTED,
+    IMMUTABLE,
     Basic,
     Override,
     attributes_of,
@@ -70,6 +73,14 @@ def test_a_directory_keeps_its_mode_when_windows_says_readonly() -> None:
 
 def test_readonly_takes_the_write_bits() -> None:
     assert shown(Information(attributes=Dos.READONLY)).mode == stat.S_IFREG | 0o444
+
+
+def test_flags_are_attributes() -> None:
+    assert shown(Information(attributes=Dos.ARCHIVE | Dos.HIDDEN)).flags == 0
+    assert shown(Information(attributes=Dos.READONLY)).flags == IMMUTABLE
+    assert shown(Information(attributes=Dos.READONLY | Dos.DIRECTORY)).flags == 0
+    both = Dos.COMPRESSED | Dos.ENCRYPTED
+    assert shown(Information(attributes=both)).flags == COMPRESSED | ENCRYPTED
 
 
 def test_a_link_has_the_size_of_its_target() -> None:

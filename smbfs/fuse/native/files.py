@@ -86,19 +86,19 @@ async def tmpfile(fs: Filesystem, request: Request, node: Node, view: memoryview
 
 
 def _created(fs: Filesystem, opened: Opened, entry: Entry) -> Answer:
-    undo_lookup = None
-
-    def undo() -> None:
-        if undo_lookup is not None:
-            undo_lookup()
-        fs.give_up(opened.fh)
-
     try:
-        undo_lookup = told(fs, entry).undo
-        return Answer(answers.created(opened, entry), undo)
+        lookup = told(fs, entry)
+        parts = answers.created(opened, entry)
     except BaseException:
         fs.give_up(opened.fh)
         raise
+
+    def undo() -> None:
+        if lookup.undo is not None:
+            lookup.undo()
+        fs.give_up(opened.fh)
+
+    return Answer(parts, undo)
 
 
 def flush_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:

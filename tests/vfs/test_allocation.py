@@ -1,0 +1,277 @@
+"""fallocate: room, zeros and holes, what a server lacks of it, and what stat tells afterwards."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import trio
+
+from smbfs.errors import SmbError
+from smbfs.fuse.server import FileHandle
+from smbfs.vfs.allocation import FILL, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE, between, zeros
+from smbfs.wire.constants import Attributes, Fsctl
+from smbfs.wire.header import Command
+from smbfs.wire.status import Status
+from tests.fake.script import Drops, Fails
+from tests.fake.space import spans
+from tests.fake.tree import UNIT, Node, Volume
+from tests.vfs.bench import NAME, WHO, Bench, bench, on_mock_time
+from tests.vfs.tables import fails
+
+MIB = 1 << 20
+READ, WRITE = 0, 1
+PUNCH = PUNCH_HOLE | KEEP_SIZE
+BYTES = b"x" * 8 * UNIT
+
+
+async def allocate(made: Bench, fh: FileHandle, mode: int, offset: int, length: int) -> None:
+    await made.fs.fallocate(WHO, fh, mode, offset, length)
+
+
+async def blocks(made: Bench) -> int:
+    return (await made.fs.getattr(WHO, made.inode.node, None)).blocks
+
+
+def theirs(made: Bench) -> Node:
+    return made.share.node(NAME)
+
+
+def sparse(size: int = 8 * UNIT, share: Volume | None = None) -> Volume:
+    """A share with a file that is one hole."""
+    share = share or Volume()
+    node = share.put(NAME)
+    node.attributes |= Attributes.SPARSE_FILE
+    node.reach(size)
+    return share
+
+
+# Room
+
+
+async def test_room_is_reserved_and_the_file_grows() -> None:
+    async with bench(b"start") as made:
+        fh = await made.open()
+        made.turns()
+        await allocate(made, fh, 0, 0, 64 * MIB)
+        assert made.turns() <= 5
+        assert await made.size() == theirs(made).size == 64 * MIB
+        assert await blocks(made) == 64 * MIB // 512
+        assert theirs(made).allocated == 64 * MIB
+        assert made.data[:8] == b"start\0\0\0"
+        assert not theirs(made).attributes & Attributes.SPARSE_FILE
+
+
+async def test_room_is_reserved_and_the_size_is_kept() -> None:
+    async with bench(b"start") as made:
+        fh = await made.open()
+        await allocate(made, fh, KEEP_SIZE, MIB, MIB)
+        assert (await made.size(), theirs(made).allocated) == (5, 2 * MIB)
+        assert await blocks(made) == 2 * MIB // 512
+        await allocate(made, fh, KEEP_SIZE, 0, MIB)
+        await allocate(made, fh, 0, 0, 3)
+        assert theirs(made).allocated == 2 * MIB, "it never shrinks"
+        assert made.data == b"start"
+
+
+async def test_what_is_unsent_comes_first() -> None:
+    async with bench(b"") as made:
+        fh = await made.open()
+        await made.write(fh, 0, b"x" * 100)
+        await allocate(made, fh, 0, 0, 50)
+        assert await made.size() == 100
+        assert made.data == b"x" * 100
+
+
+async def test_a_write_after_it_waits() -> None:
+    async with bench(b"x" * 100) as made:
+        fh = await made.open()
+        gate = made.gate(Command.IOCTL)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(allocate, made, fh, ZERO_RANGE, 0, 50)
+            await made.settled()
+            nursery.start_soon(made.write, fh, 10, b"after")
+            await made.settled()
+            gate.open()
+        assert await made.read(fh) == bytes(10) + b"after" + bytes(35) + b"x" * 50
+
+
+async def test_no_room() -> None:
+    share = Volume(room=MIB)
+    async with bench(b"start", share=share) as made:
+        fh = await made.open()
+        for mode in (0, KEEP_SIZE, ZERO_RANGE):
+            with fails(errno.ENOSPC):
+                await allocate(made, fh, mode, 10, 8 * MIB)
+        assert await made.size() == theirs(made).size == 5
+
+
+async def test_holes_are_filled_for_a_promise() -> None:
+    async with bench(None, share=sparse()) as made:
+        fh = await made.open()
+        await made.write(fh, 2 * UNIT, b"data")
+        await allocate(made, fh, 0, UNIT, 3 * UNIT + 1)
+        assert spans(theirs(made), 0, 8 * UNIT) == [(UNIT, 5 * UNIT)]
+        assert made.data == bytes(2 * UNIT) + b"data" + bytes(6 * UNIT - 4)
+        assert await blocks(made) == 4 * UNIT // 512
+        await allocate(made, fh, 0, 7 * UNIT, 2 * UNIT)
+        assert await made.size() == 9 * UNIT
+        assert spans(theirs(made), 0, 9 * UNIT) == [(UNIT, 5 * UNIT), (7 * UNIT, 9 * UNIT)]
+
+
+async def test_large_holes_are_filled_in_pieces() -> None:
+    async with bench(None, share=sparse(2 * FILL + UNIT)) as made:
+        fh = await made.open()
+        await allocate(made, fh, KEEP_SIZE, 0, 9 * FILL)
+        assert await made.size() == 2 * FILL + UNIT
+        assert not theirs(made).holes
+
+
+async def test_holes_are_filled_by_who_may_not_read() -> None:
+    async with bench(None, share=sparse()) as made:
+        fh = await made.open(WRITE)
+        await allocate(made, fh, 0, 0, UNIT)
+        assert spans(theirs(made), 0, 8 * UNIT) == [(0, UNIT)]
+
+
+async def test_holes_that_the_server_does_not_tell_are_not_filled() -> None:
+    share = sparse()
+    share.abilities.refused = {Fsctl.QUERY_ALLOCATED_RANGES: Status.NOT_SUPPORTED}
+    async with bench(None, share=share) as made:
+        with fails(errno.EOPNOTSUPP):
+            await allocate(made, await made.open(), 0, 0, UNIT)
+
+
+async def test_room_that_cannot_be_reserved() -> None:
+    async with bench(b"start") as made:
+        fh = await made.open()
+        made.server.script.append(Fails(on=Command.SET_INFO, status=Status.INVALID_INFO_CLASS))
+        for _ in range(2):
+            with fails(errno.EOPNOTSUPP):
+                await allocate(made, fh, 0, 0, MIB)
+        assert theirs(made).size == 5
+
+
+# Zeros
+
+
+async def test_a_range_of_zeros() -> None:
+    async with bench(BYTES) as made:
+        fh = await made.open()
+        assert await made.read(fh) == BYTES
+        await allocate(made, fh, ZERO_RANGE | KEEP_SIZE, 10, 20)
+        assert await made.read(fh) == BYTES[:10] + bytes(20) + BYTES[30:]
+        await allocate(made, fh, ZERO_RANGE | KEEP_SIZE, 7 * UNIT, 20 * UNIT)
+        assert await made.size() == 8 * UNIT
+        await allocate(made, fh, ZERO_RANGE, 8 * UNIT - 1, 11)
+        assert await made.size() == 8 * UNIT + 10
+        assert made.data == BYTES[:10] + bytes(20) + BYTES[30 : 7 * UNIT] + bytes(UNIT + 10)
+
+
+async def test_zeros_in_a_sparse_file_have_room() -> None:
+    async with bench(None, share=sparse()) as made:
+        fh = await made.open()
+        await allocate(made, fh, ZERO_RANGE, UNIT, UNIT)
+        assert spans(theirs(made), 0, 8 * UNIT) == [(UNIT, 2 * UNIT)]
+
+
+# Holes
+
+
+async def test_a_hole() -> None:
+    async with bench(BYTES) as made:
+        fh = await made.open()
+        assert await made.read(fh) == BYTES
+        made.turns()
+        await allocate(made, fh, PUNCH, UNIT, 2 * UNIT)
+        assert made.turns() == 3
+        assert theirs(made).attributes & Attributes.SPARSE_FILE
+        assert await blocks(made) == 6 * UNIT // 512
+        assert await made.read(fh) == BYTES[:UNIT] + bytes(2 * UNIT) + BYTES[3 * UNIT :]
+        made.turns()
+        await allocate(made, fh, PUNCH, 7 * UNIT, 99 * UNIT)
+        assert made.turns() == 2
+        assert (await made.size(), await blocks(made)) == (8 * UNIT, 5 * UNIT // 512)
+
+
+async def test_no_holes_with_nosparse() -> None:
+    async with bench(BYTES, sparse=False) as made:
+        fh = await made.open()
+        with fails(errno.EOPNOTSUPP):
+            await allocate(made, fh, PUNCH, 0, UNIT)
+        assert made.data == BYTES
+
+
+@pytest.mark.parametrize("code", [Fsctl.SET_SPARSE, Fsctl.SET_ZERO_DATA])
+async def test_a_server_without_holes_is_asked_once(code: int) -> None:
+    share = Volume()
+    share.abilities.refused = {code: Status.INVALID_DEVICE_REQUEST}
+    async with bench(BYTES, share=share) as made:
+        fh = await made.open()
+        with fails(errno.EOPNOTSUPP):
+            await allocate(made, fh, PUNCH, 0, UNIT)
+        share.abilities.refused.clear()
+        with fails(errno.EOPNOTSUPP):
+            await allocate(made, fh, PUNCH, 0, UNIT)
+        assert made.data == BYTES
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize("mode", [PUNCH_HOLE, 0x08, 0x20, 0x40, PUNCH | ZERO_RANGE, 0x100])
+async def test_other_modes(mode: int) -> None:
+    async with bench(BYTES) as made:
+        fh = await made.open()
+        with fails(errno.EOPNOTSUPP):
+            await allocate(made, fh, mode, 0, UNIT)
+        assert made.data == BYTES
+
+
+async def test_what_it_needs() -> None:
+    async with bench(BYTES) as made:
+        reader, fh = await made.open(READ), await made.open()
+        with fails(errno.EBADF):
+            await allocate(made, reader, 0, 0, 1)
+        for offset, length in ((0, 0), (-1, 5), (0, -1)):
+            with fails(errno.EINVAL):
+                await allocate(made, fh, 0, offset, length)
+        with fails(errno.EFBIG):
+            await allocate(made, fh, 0, 2**63 - 1, 1)
+
+
+async def test_a_refusal_is_told() -> None:
+    share = Volume()
+    share.abilities.refused = {Fsctl.SET_ZERO_DATA: Status.FILE_LOCK_CONFLICT}
+    async with bench(BYTES, share=share) as made:
+        fh = await made.open()
+        with fails(Status.FILE_LOCK_CONFLICT.errno):
+            await allocate(made, fh, ZERO_RANGE, 0, 1)
+        share.abilities.refused.clear()
+        await allocate(made, fh, ZERO_RANGE, 0, 1)
+
+
+@pytest.mark.logs("connection lost")
+def test_the_connection_is_lost() -> None:
+    async def main() -> None:
+        async with bench(BYTES) as made:
+            fh = await made.open()
+            made.server.script.append(Drops(on=Command.IOCTL))
+            with pytest.raises(SmbError):
+                await allocate(made, fh, ZERO_RANGE, 0, 1)
+            with pytest.raises(SmbError):
+                await allocate(made, fh, 0, 0, 1)
+
+    on_mock_time(main)
+
+
+def test_what_is_between() -> None:
+    assert between([], 3, 9) == [(3, 9)]
+    assert between([(3, 9)], 3, 9) == []
+    assert between([(4, 5), (7, 9)], 3, 9) == [(3, 4), (5, 7)]
+    assert between([(3, 5), (5, 6)], 3, 9) == [(6, 9)]
+
+
+@pytest.mark.parametrize("size", [1, MIB, MIB + 5, 3 * MIB])
+def test_zeros(size: int) -> None:
+    assert b"".join(zeros(size)) == bytes(size)
