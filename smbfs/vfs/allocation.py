@@ -71,7 +71,7 @@ async def _alone(room: _Room, work: Callable[[_Room, Handle], Awaitable[object]]
     volume, file = room.volume, room.opened.file
 
     async def done() -> None:
-        handle = way_of(room.opened, room.start, room.end - room.start)
+        handle = way_of(room.opened, room.start, room.end - room.start, writes=True)
         asked = volume.moment()
         try:
             await work(room, handle)

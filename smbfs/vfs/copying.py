@@ -63,7 +63,7 @@ class _Job:
     @property
     def writer(self) -> Handle:
         """The handle of the target."""
-        return way_of(self.target, self.at, self.size)
+        return way_of(self.target, self.at, self.size, writes=True)
 
 
 async def copy(volume: Volume, source: Open, start: int, target: Open, at: int, size: int) -> int:

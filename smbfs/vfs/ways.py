@@ -12,13 +12,17 @@ from contextlib import asynccontextmanager
 from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.passage import way
 from smbfs.vfs.volume import Volume
 
 
-def way_of(opened: Open, offset: int, size: int) -> Handle:
-    """The handle of a descriptor for a range of its file.  Raises ConnectionLost."""
+def way_of(opened: Open, offset: int, size: int, *, writes: bool = False) -> Handle:
+    """The handle of a descriptor for a range of its file, locked by us or not.
+
+    Raises ConnectionLost.
+    """
     must_live(opened)
-    return opened.handle
+    return way(opened, offset, size, writes=writes)
 
 
 def may_read(opened: Open) -> bool:

@@ -19,6 +19,7 @@ from smbfs.fuse.native.questions import (
     CreateIn,
     FallocateIn,
     FlushIn,
+    Fsxattr,
     FsyncIn,
     IoctlIn,
     LkIn,
@@ -32,7 +33,6 @@ from smbfs.fuse.native.replies import CopyOut, IoctlOut, LseekOut, WriteOut
 from smbfs.fuse.server import (
     LOCK_END,
     MISS,
-    Data,
     Entry,
     FileHandle,
     Lock,
@@ -54,6 +54,7 @@ MOST_COPIED = 1 << 31  # the old COPY_FILE_RANGE answers with 32 bits
 WHENCES = (os.SEEK_DATA, os.SEEK_HOLE)
 FLAG_GETTERS = (uapi.FS_IOC_GETFLAGS, uapi.FS_IOC32_GETFLAGS)
 FLAG_SETTERS = (uapi.FS_IOC_SETFLAGS, uapi.FS_IOC32_SETFLAGS)
+DONE_WELL = bytes(IoctlOut(result=0))
 
 
 # Opening and closing
@@ -236,12 +237,26 @@ async def setlkw(fs: Filesystem, request: Request, node: Node, view: memoryview)
 async def ioctl(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
     """Answer for lsattr and chattr; there is no control code of our own."""
     asked = IoctlIn.parse(view)
+    data = memoryview(asked.data)
     if asked.cmd in FLAG_GETTERS:
         flags = await fs.get_flags(request, node)
-        data: Data = flags.to_bytes(8, "little")[: asked.out_size]
-        return Answer((bytes(IoctlOut(result=0)), bytes(data)))
+        return Answer((DONE_WELL, flags.to_bytes(8, "little")[: asked.out_size]))
     if asked.cmd in FLAG_SETTERS:
-        flags = int.from_bytes(bytes(asked.data[:4]), "little")
-        await fs.set_flags(request, node, flags)
-        return Answer((bytes(IoctlOut(result=0)),))
+        await fs.set_flags(request, node, int.from_bytes(data[:4], "little"))
+        return Answer((DONE_WELL,))
+    if asked.cmd == uapi.FS_IOC_FSGETXATTR:  # the kernel itself asks so before it sets flags
+        is_on = await fs.get_flags(request, node) & uapi.FS_IMMUTABLE_FL
+        return Answer((DONE_WELL, bytes(Fsxattr(fsx_xflags=is_on and uapi.FS_XFLAG_IMMUTABLE))))
+    if asked.cmd == uapi.FS_IOC_FSSETXATTR:
+        await _set_xflags(fs, request, node, Fsxattr.parse(data))
+        return Answer((DONE_WELL,))
     raise OSError(errno.ENOTTY, "no such control code")
+
+
+async def _set_xflags(fs: Filesystem, request: Request, node: Node, wanted: Fsxattr) -> None:
+    if wanted.fsx_xflags & ~uapi.FS_XFLAG_IMMUTABLE or wanted.fsx_projid or wanted.fsx_extsize:
+        raise OSError(errno.EOPNOTSUPP, "no such attribute here")
+    flags = await fs.get_flags(request, node) & ~uapi.FS_IMMUTABLE_FL
+    if wanted.fsx_xflags:
+        flags |= uapi.FS_IMMUTABLE_FL
+    await fs.set_flags(request, node, flags)

@@ -248,6 +248,17 @@ class IoctlIn(Structure, at=40, endian="="):
     data: Blob = trailing(default=b"")
 
 
+class Fsxattr(Structure, at=0, endian="="):
+    """struct fsxattr, which FS_IOC_FSGETXATTR answers and FS_IOC_FSSETXATTR brings"""
+
+    fsx_xflags: U32 = 0
+    fsx_extsize: U32 = 0
+    fsx_nextents: U32 = 0
+    fsx_projid: U32 = 0
+    fsx_cowextsize: U32 = 0
+    _pad: ClassVar = Pad(8)
+
+
 class FallocateIn(Structure, at=40, endian="="):
     """struct fuse_fallocate_in"""
 

@@ -45,6 +45,7 @@ STRUCTURES: dict[
     questions.InterruptIn: ("fuse_interrupt_in", 0),
     questions.IoctlIn: ("fuse_ioctl_in", 0),
     questions.FallocateIn: ("fuse_fallocate_in", 0),
+    questions.Fsxattr: ("fsxattr", 0),
     questions.LseekIn: ("fuse_lseek_in", 0),
     questions.CopyFileRangeIn: ("fuse_copy_file_range_in", 0),
     replies.OutHeader: ("fuse_out_header", 0),
@@ -103,6 +104,10 @@ def test_the_numbers_are_the_kernel_s(tmp_path: Path) -> None:
         "FS_IOC_SETFLAGS": uapi.FS_IOC_SETFLAGS,
         "FS_IOC32_GETFLAGS": uapi.FS_IOC32_GETFLAGS,
         "FS_IOC32_SETFLAGS": uapi.FS_IOC32_SETFLAGS,
+        "FS_IOC_FSGETXATTR": uapi.FS_IOC_FSGETXATTR,
+        "FS_IOC_FSSETXATTR": uapi.FS_IOC_FSSETXATTR,
+        "FS_IMMUTABLE_FL": uapi.FS_IMMUTABLE_FL,
+        "FS_XFLAG_IMMUTABLE": uapi.FS_XFLAG_IMMUTABLE,
         "FUSE_ROOT_ID": uapi.ROOT_ID,
     }
     lines = [f'printf("{name} %llu\\n", (unsigned long long){name});' for name in ours]
