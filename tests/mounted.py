@@ -5,6 +5,8 @@ takes all of it down again: politely, else by force.  While it is mounted a watc
 the limit passes it kills the daemon and aborts the kernel's side, so that a test which is stuck in
 a system call gets ENOTCONN and fails.  If the tests themselves are killed, a guardian does that.
 
+Each test mounts by every transport in turn: tests/transports.py.
+
 Knows the command, /proc and /sys only; nothing of the package's inside.  Easily broken: nothing
 here may touch the mounted directory itself (stat it, list it, resolve it) but through `lists`.
 """
@@ -27,6 +29,7 @@ from typing import Self
 
 from tests.processes import PROC, is_alive, named
 from tests.samba import Samba
+from tests.transports import MATRIX
 
 SMBFS = Path(sys.executable).parent / "smbfs"
 MOUNT_S = 30.0  # it takes 0.6 s; a machine may be busy
@@ -51,7 +54,8 @@ class MountError(RuntimeError):
 class MountedShare:
     """One share of a private Samba, mounted on a directory of its own while in a ``with``.
 
-    ``options`` are added to those that it needs (``"actimeo=0"``, ``"ro"``); ``directory`` is a
+    ``options`` are added to those that it needs (``"actimeo=0"``, ``"ro"``), one of which is the
+    transport of the running test, unless ``options`` have one; ``directory`` is a
     directory below the share to mount instead of all of it.  ``limit_s`` is how long it may be
     mounted, or, once `limited` was used, each use of that.
     """
@@ -64,6 +68,8 @@ class MountedShare:
         directory: str = "",
         limit_s: float = LIMIT_S,
     ) -> None:
+        if not any(option.startswith("transport=") for option in options):
+            options = (MATRIX.option(), *options)
         self.server = server
         self.limit_s = limit_s
         self.home = Path(tempfile.mkdtemp(prefix="smbfs-mount-"))

@@ -49,7 +49,7 @@ OPTIONS = (f"timeout={TIMEOUT_S}", "actimeo=0")
 
 
 @pytest.fixture(scope="module")
-def lasting(server: Samba) -> Iterator[Lasting]:
+def lasting(server: Samba, transport: str) -> Iterator[Lasting]:
     """A mount with a short deadline, which outlives the tests that do not unmount."""
     kept = Lasting(server, "share", *OPTIONS)
     yield kept

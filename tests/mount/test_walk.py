@@ -19,7 +19,7 @@ from tests.samba import Samba
 
 
 @pytest.fixture(scope="module")
-def walked(server: Samba) -> Iterator[MountedShare]:
+def walked(server: Samba, transport: str) -> Iterator[MountedShare]:
     """A mount that believes nothing, for all walks."""
     lasting = Lasting(server, "share", "actimeo=0")
     mounted = lasting.get()
