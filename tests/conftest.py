@@ -17,10 +17,11 @@ from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from tests import samba as private
 from tests.transports import MATRIX, transports_of
-from tests.workers import Stacks, group, order
+from tests.workers import ByModule, Stacks, rank
 
 T = TypeVar("T", bound=pytest.TestReport | pytest.CollectReport)
 Sambas = Callable[[Mapping[str, str]], private.Samba]
@@ -50,12 +51,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[STACKS].close()
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Say which tests one worker takes together, and in which order."""
-    group(items)
-    yield
-    order(items)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what the workers begin with, after pytest put together what shares a fixture."""
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByModule:
+    """Say which tests one worker takes together."""
+    return ByModule(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

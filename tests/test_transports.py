@@ -47,7 +47,8 @@ def knows_how_to_mount(item: pytest.Function) -> bool:
 def test_it_runs_for_each_in_turn(request: pytest.FixtureRequest) -> None:
     for item in request.session.items:
         if isinstance(item, pytest.Function) and "transport" in item.fixturenames:
-            assert transport_of(item) in transports_of(item.nodeid.partition("[")[0]), item.nodeid
+            test = item.nodeid
+            assert transport_of(test) in transports_of(test.partition("[")[0]), test
 
 
 @pytest.mark.parametrize("test", ONLY)

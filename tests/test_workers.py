@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes import children
-from tests.workers import group, order
+from tests.transports import TRANSPORTS
+from tests.workers import ALONE, LONG, rank, scope_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,38 +56,25 @@ def test_who_hangs_says_where_and_so_do_the_workers() -> None:
     assert said.index("in wait_for_the_worker") < said.index(f"The worker {worker}:")
 
 
-def collected(request: pytest.FixtureRequest, *names: str) -> list[pytest.Item]:
-    """Tests that do nothing."""
-    return [
-        pytest.Function.from_parent(request.node.parent, name=name, callobj=lambda: None)
-        for name in names
-    ]
+def test_what_mounts_nothing_comes_last_and_what_is_long_before_it() -> None:
+    mounts = [f"tests/test_x.py::test[{transport}]" for transport in TRANSPORTS]
+    last, long = "tests/test_x.py::test", f"{LONG[0]}::test"
+    assert sorted([last, long, *mounts[::-1]], key=rank) == [*mounts, long, last]
 
 
-def test_what_mounts_nothing_comes_last_in_its_order(
-    transport: str, request: pytest.FixtureRequest
-) -> None:
-    first, second = collected(request, "first", "second")
-    items = [first, request.node, second]
-    order(items)
-    assert items == [request.node, first, second]
+@pytest.mark.parametrize("way", TRANSPORTS)
+def test_a_module_stays_together_by_transport(way: str) -> None:
+    first = scope_of(f"tests/mount/test_x.py::test_a[x-{way}-y]")
+    assert first == scope_of(f"tests/mount/test_x.py::test_b[{way}]")
+    assert first != scope_of("tests/mount/test_x.py::test_b[other]")
+    assert first != scope_of(f"tests/mount/test_y.py::test_b[{way}]")
 
 
-def test_a_module_stays_together(request: pytest.FixtureRequest) -> None:
-    items = collected(request, "one", "other")
-    group(items)
-    marks = [mark.args for item in items for mark in item.iter_markers("xdist_group")]
-    assert marks == [("tests.test_workers-",)] * 2
+def test_a_module_that_must_be_alone_stays_together() -> None:
+    scopes = {scope_of(f"{ALONE[0]}::test[{one}]") for one in (*TRANSPORTS, "none")}
+    assert len(scopes) == 1
 
 
-def test_by_each_transport(transport: str, request: pytest.FixtureRequest) -> None:
-    assert request.node.get_closest_marker("xdist_group").args == (
-        f"tests.test_workers-{transport}",
-    )
-
-
-def test_what_has_a_group_keeps_it(request: pytest.FixtureRequest) -> None:
-    [item] = collected(request, "one")
-    item.add_marker(pytest.mark.xdist_group("of its own"))
-    group([item])
-    assert [mark.args for mark in item.iter_markers("xdist_group")] == [("of its own",)]
+@pytest.mark.parametrize("module", [*LONG, *ALONE])
+def test_a_module_that_is_named_is_there(module: str) -> None:
+    assert (ROOT / module).is_file()

@@ -1,11 +1,11 @@
 """Running the tests in several processes at once (pytest-xdist): who does what, and who hangs.
 
-What belongs together stays in one worker: the tests of a module by one transport, since they share
-servers and mounts; whatever has a mark ``xdist_group`` by that.  Mounted tests come first, as they
-mostly wait, one transport after the other; the others fill the gaps.
+What belongs together stays in one worker, in its order: the tests of a module by one transport,
+since they share servers and mounts.  Mounted tests come first, as they mostly wait, one transport
+after the other; the others fill the gaps, and what takes long begins early.
 
-Knows pytest's items and xdist's mark.  Easily broken: xdist reads the marks when it is its turn in
-`pytest_collection_modifyitems`, so they have to be there before.
+Knows pytest's items and xdist's schedulers.  Easily broken: xdist's own groups (the mark
+``xdist_group``) do nothing, silently, under pytest 9.2; hence a scheduler that goes by the names.
 """
 
 from __future__ import annotations
@@ -17,37 +17,48 @@ import signal
 import time
 from types import FrameType
 
-import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import children
 from tests.transports import TRANSPORTS
 
 TURN_S = 0.5  # for one process to write down its stacks, before the next does
 
-
-def transport_of(item: pytest.Item) -> str:
-    """What the test mounts by; empty if it mounts nothing."""
-    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
-        return ""
-    return str(item.callspec.params.get("transport", ""))
-
-
-def group(items: list[pytest.Item]) -> None:
-    """Mark each test with the group that one worker takes as a whole."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            module = item.nodeid.partition("::")[0].removesuffix(".py").replace("/", ".")
-            item.add_marker(pytest.mark.xdist_group(f"{module}-{transport_of(item)}"))
+# Begun last, these would keep one worker busy while the others have nothing to do any more.
+LONG = (
+    "tests/model/test_filesystem.py",
+    "tests/wire/test_vectors.py",
+    "tests/vfs/test_content_storm.py",
+    "tests/options/test_parse.py",
+)
+# What there is only once on a machine: these run for one transport at a time.
+ALONE = ("tests/cli/test_helper.py",)  # /sbin/mount.smbfs
 
 
-def order(items: list[pytest.Item]) -> None:
-    """Put the tests in the order in which the workers take them."""
+def transport_of(test: str) -> str:
+    """What the test mounts by, as its name has it; empty if it mounts nothing."""
+    parameters = test.partition("[")[2].removesuffix("]").split("-")
+    return next((one for one in TRANSPORTS if one in parameters), "")
 
-    def rank(item: pytest.Item) -> int:
-        transport = transport_of(item)
-        return TRANSPORTS.index(transport) if transport in TRANSPORTS else len(TRANSPORTS)
 
-    items.sort(key=rank)
+def scope_of(test: str) -> str:
+    """What one worker takes as a whole."""
+    module = test.partition("::")[0]
+    return module if module in ALONE else f"{module} {transport_of(test)}"
+
+
+def rank(test: str) -> tuple[int, bool]:
+    """When it is its turn: the least comes first."""
+    transport = transport_of(test)
+    turn = TRANSPORTS.index(transport) if transport else len(TRANSPORTS)
+    return turn, test.partition("::")[0] not in LONG
+
+
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist tells no types
+    """Gives a worker all of a scope at once, and scopes in their order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)
 
 
 class Stacks:

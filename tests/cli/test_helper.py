@@ -26,7 +26,6 @@ HELPER = Path("/sbin/mount.smbfs")
 NOBODY = pwd.getpwnam("nobody")
 pytestmark = [
     pytest.mark.usefixtures("transport"),
-    pytest.mark.xdist_group("helper"),  # of /sbin/mount.smbfs there is one on a machine
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may be anybody"),
 ]
 

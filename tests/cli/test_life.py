@@ -40,7 +40,7 @@ def test_umount_ends_it_at_once_and_nothing_is_lost(samba: Samba, share: Place) 
         subprocess.run(["umount", str(mounted.path)], check=True, timeout=20)
         started = time.monotonic()
         assert mounted.ends_with() == 0
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
     assert (share.path / "file").read_bytes() == data
 
 
@@ -80,7 +80,7 @@ def test_a_second_signal_hurries(private: Samba) -> None:
         started = time.monotonic()
         mounted.signal(signal.SIGTERM)
         assert mounted.ends_with() == 8
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20  # and not 60
         assert "not sent yet is lost" in mounted.said()
         assert not mounted.is_mounted()
         private.thaw()
