@@ -2,30 +2,32 @@
 
 A test that makes the program warn says so, with ``@pytest.mark.logs("a regular expression")`` or
 by calling the fixture ``expect_log`` with one; any other record of WARNING or above fails it, and
-so does an announced one that never came.  `sambas` hands out private Samba servers.
+so does an announced one that never came.  `sambas` hands out private Samba servers; a test that
+mounts stands on `transport`, and runs once for each of them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import logging
 import os
 import re
-import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from tests import samba as private
+from tests.transports import MATRIX, transports_of
+from tests.workers import ByModule, Stacks, rank
 
 T = TypeVar("T", bound=pytest.TestReport | pytest.CollectReport)
 Sambas = Callable[[Mapping[str, str]], private.Samba]
 
 IS_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
-WHERE = pytest.StashKey[int]()  # the descriptor that a hanging run's stacks go to
+STACKS = pytest.StashKey[Stacks]()
 RUNNING = pytest.StashKey[list[private.Samba]]()  # for the ends of their logs, when a test fails
 
 # A loaded machine is no failure, so nothing is timed.  In CI the examples are the same each time:
@@ -37,16 +39,34 @@ settings.load_profile("house")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let SIGUSR1 print where every thread is, past pytest's capturing."""
+    """Let SIGUSR1 print where every thread is."""
+    is_worker = hasattr(config, "workerinput")
+    has_workers = not is_worker and bool(config.getoption("numprocesses", None))
     config.stash[RUNNING] = []
-    config.stash[WHERE] = os.dup(2)
-    faulthandler.register(signal.SIGUSR1, file=config.stash[WHERE], all_threads=True)
+    config.stash[STACKS] = Stacks(has_workers=has_workers)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Give the signal and the descriptor back."""
-    faulthandler.unregister(signal.SIGUSR1)
-    os.close(config.stash[WHERE])
+    """Give the signal back."""
+    config.stash[STACKS].close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what the workers begin with, after pytest put together what shares a fixture."""
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByModule:
+    """Say which tests one worker takes together."""
+    return ByModule(config, log)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that mounts once for every transport."""
+    if "transport" in metafunc.fixturenames:
+        transports = transports_of(metafunc.definition.nodeid)
+        metafunc.parametrize("transport", transports, indirect=True, scope="session")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -124,6 +144,29 @@ def announced(request: pytest.FixtureRequest) -> Iterator[Announced]:
 def expect_log(announced: Announced) -> Callable[[str], None]:
     """Announces, by regular expression, one kind of ``LEVEL logger: message`` to come."""
     return announced.patterns.append
+
+
+@pytest.fixture(scope="session")
+def transport(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The way to the kernel by which this test mounts: one after the other.
+
+    A fixture that keeps a mount for several tests must name it too, so as to end when it does.
+    """
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("needs /dev/fuse")
+    found = str(request.param)
+    with MATRIX.by(found):
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def within_the_matrix(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets only tests that run for every transport mount anything."""
+    if "transport" in request.fixturenames:
+        yield
+    else:
+        with MATRIX.by(None):
+            yield
 
 
 @pytest.fixture(scope="session")

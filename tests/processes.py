@@ -44,6 +44,17 @@ def members(group: int) -> list[int]:
     return found
 
 
+def children(parent: int) -> list[int]:
+    """The processes that one has started and that still run."""
+    found = []
+    for pid in running():
+        with contextlib.suppress(OSError):
+            status = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            if int(status[1]) == parent:
+                found.append(pid)
+    return found
+
+
 def command_line(pid: int) -> str:
     """What the process was started with, blanks between the words; empty if it is gone."""
     with contextlib.suppress(OSError):

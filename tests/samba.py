@@ -26,9 +26,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.ports import HOST, Port
 from tests.processes import established_on, members, named, open_files, signal_group
 
-HOST = "127.0.0.1"
 USER = "tester"
 PASSWORD = "not, a =secret%"  # with what an option string or a credentials file trips over
 START_S = 20.0  # it takes 0.2 s; a machine may be busy
@@ -71,13 +71,6 @@ def is_installed() -> bool:
     with contextlib.suppress(SambaError):
         return bool(tool("smbd") and tool("pdbedit") and tool("smbclient"))
     return False
-
-
-def free_port() -> int:
-    """A TCP port of the loopback address that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def keeps_attributes(directory: str | Path) -> bool:
@@ -130,7 +123,8 @@ class Samba:
         port: int = 0,
         stays: bool = False,
     ) -> None:
-        self.host, self.port = HOST, port or free_port()
+        self._port = None if port else Port()
+        self.host, self.port = HOST, self._port.number if self._port else port
         self.user, self.password, self.domain = USER, PASSWORD, "WORKGROUP"
         self._is_temporary = directory is None
         self.directory = directory or new_directory()
@@ -247,6 +241,8 @@ class Samba:
     def close(self) -> None:
         """Stop it and remove what it kept, unless it was told where to keep it."""
         self.stop()
+        if self._port is not None:
+            self._port.release()
         if self._is_temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -293,7 +293,7 @@ def test_a_silent_server(
 ) -> None:
     port = listener(lambda peer: None)
     options = f"port={port},credentials={ground.samba.credentials},timeout=1"
-    assert ground.fails(options, limit_s=8) == (
+    assert ground.fails(options, limit_s=12) == (
         FAILED,
         "//127.0.0.1/share: 127.0.0.1 did not answer within 1 s.",
     )

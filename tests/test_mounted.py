@@ -16,8 +16,7 @@ from tests.mounted import MountedShare, MountError
 from tests.processes import PROC, is_alive
 from tests.samba import Samba
 
-needs_a_kernel = pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="needs /dev/fuse")
-pytestmark = needs_a_kernel
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 @pytest.fixture
@@ -98,16 +97,16 @@ from tests.mounted import MountedShare
 from tests.samba import Samba
 server = Samba()
 server.start()
-mounted = MountedShare(server, "nested")
+mounted = MountedShare(server, "nested", sys.argv[1])
 mounted.mount()
 print(mounted.pid, mounted.home, server.directory, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_nothing_stays_mounted_when_the_tests_are_killed() -> None:
+def test_nothing_stays_mounted_when_the_tests_are_killed(transport: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", KILLED],
+        [sys.executable, "-c", KILLED, f"transport={transport}"],
         cwd=Path(__file__).parent.parent,
         stdout=subprocess.PIPE,
         text=True,

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Sambas
 from tests.processes import members, named
-from tests.samba import SHARES, Place, Samba, SambaError, free_port, tool
+from tests.samba import SHARES, Place, Samba, SambaError, tool
 
 pytestmark = pytest.mark.usefixtures("sambas")  # which knows whether Samba is installed
 
@@ -169,8 +169,3 @@ def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_missing_tool_is_named() -> None:
     with pytest.raises(SambaError, match="no-such-tool is not installed"):
         tool("no-such-tool")
-
-
-def test_a_free_port_can_be_bound() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", free_port()))

@@ -212,12 +212,10 @@ class Relayed:
 
 
 @pytest.fixture(scope="module")
-def through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relayed]:
+def through(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relayed]:
     """A mount which believes what it knows for long, so that no test depends on the clock."""
     if not samba.is_installed():
         pytest.skip("needs smbd, pdbedit and smbclient: packaging/bootstrap installs them")
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("needs /dev/fuse")
     pcap = tmp_path_factory.mktemp("turnarounds") / "pcap"
     with samba.Samba() as server, capture.Capture(server.port, pcap) as relay:
         listed = server["share"].path / "listed"

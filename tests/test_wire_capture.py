@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,7 @@ from tests.samba import Place, Samba
 from tests.wire.conversation import SETTINGS, converse
 from tests.workload import use
 
-pytestmark = [
-    pytest.mark.skipif(not is_installed(), reason="needs tshark"),
-    pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="needs /dev/fuse"),
-]
+pytestmark = pytest.mark.skipif(not is_installed(), reason="needs tshark")
 SENT = {
     Command.NEGOTIATE,
     Command.SESSION_SETUP,
@@ -38,6 +34,7 @@ SENT = {
 DIALECTS = {"2.0": 0x0202, "2.1": 0x0210, "3.0": 0x0300, "3.1.1": 0x0311}
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("version", DIALECTS)
 def test_every_packet_is_understood(
     version: str, samba: Samba, share: Place, tmp_path: Path
@@ -78,6 +75,7 @@ def test_what_a_mount_does_not_say_yet_is_understood_too(
     assert rare | {Command.CHANGE_NOTIFY, Command.OPLOCK_BREAK} <= set(commands)
 
 
+@pytest.mark.usefixtures("transport")
 def test_what_is_sealed_is_understood_as_well(samba: Samba, share: Place, tmp_path: Path) -> None:
     with Capture(samba.port, tmp_path / "pcap") as capture:
         mounted = MountedShare(samba, "share", "seal", f"port={capture.port}")

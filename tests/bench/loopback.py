@@ -1,11 +1,12 @@
 """How fast a mount is on a private Samba of this machine, beside smbclient and the bare disk.
 
-    python -m tests.bench.loopback [--rounds 5] [--quick]
+    python -m tests.bench.loopback [--rounds 5] [--quick] [--transport auto]
 
-Every round mounts anew before each measurement, with the options that a user gets by default, so
-that neither the kernel nor the daemon knows anything; the server has the file in memory.  All
-measurements take turns within a round, so that a slow minute of the machine slows all of them.
-The last round checks every byte.  At the end come a table and one line of JSON.
+Every round mounts anew before each measurement, with the options that a user gets by default (or
+by another transport), so that neither the kernel nor the daemon knows anything; the server has
+the file in memory.  All measurements take turns within a round, so that a slow minute of the
+machine slows all of them.  The last round checks every byte.  At the end come a table and one
+line of JSON.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Bench:
     server: Samba
     size: Size
     figures: Figures
+    transport: str
 
     @property
     def behind(self) -> Path:
@@ -69,7 +71,8 @@ class Bench:
     @contextlib.contextmanager
     def mounted(self) -> Iterator[MountedShare]:
         """Mount with default options, and nothing known."""
-        with MountedShare(self.server, limit_s=LIMIT_S) as share:
+        transport = f"transport={self.transport}"
+        with MountedShare(self.server, "share", transport, limit_s=LIMIT_S) as share:
             yield share
 
     # One measurement each
@@ -187,17 +190,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.loopback")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small sizes: does it work at all?")
+    parser.add_argument("--transport", default="auto")
     chosen = parser.parse_args()
     size = QUICK if chosen.quick else Size()
     load = os.getloadavg()
     with Samba() as server:
-        bench = Bench(server, size, Figures())
+        bench = Bench(server, size, Figures(), chosen.transport)
         bench.prepare()
         for number in range(chosen.rounds):
             sys.stderr.write(f"round {number + 1} of {chosen.rounds}\n")
             bench.round(is_last=number == chosen.rounds - 1)
     what = f"1 file = {size.mib} MiB; every byte was checked in the last round"
-    facts = about() | {"load before and after": f"{load[0]:.1f} and {os.getloadavg()[0]:.1f}"}
+    facts = about() | {
+        "transport": chosen.transport,
+        "load before and after": f"{load[0]:.1f} and {os.getloadavg()[0]:.1f}",
+    }
     head = "\n".join(f"{name}: {value}" for name, value in facts.items())
     table = bench.figures.table()
     line = bench.figures.json(**facts, rounds=chosen.rounds, file_mib=size.mib)

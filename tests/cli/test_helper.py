@@ -20,11 +20,12 @@ from tests.cli.live import wait_until
 from tests.mounted import SMBFS, MountedShare
 from tests.processes import named
 from tests.samba import Place, Samba
+from tests.transports import MATRIX
 
 HELPER = Path("/sbin/mount.smbfs")
 NOBODY = pwd.getpwnam("nobody")
 pytestmark = [
-    pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="needs /dev/fuse"),
+    pytest.mark.usefixtures("transport"),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may be anybody"),
 ]
 
@@ -99,7 +100,7 @@ def test_a_fake_mount(helper: Path, mounted: MountedShare) -> None:
 def test_a_server_that_is_away_at_boot(
     suffix: str, status: int, helper: Path, mounted: MountedShare
 ) -> None:
-    options = f"port=1,credentials={mounted.server.credentials}{suffix}"
+    options = f"port=1,credentials={mounted.server.credentials},{MATRIX.option()}{suffix}"
     words = ["mount", "-t", "smbfs", mounted.service, str(mounted.path), "-o", options]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == status
@@ -150,7 +151,9 @@ class User:
 
     def mount(self, samba: Samba, options: str = "") -> subprocess.CompletedProcess[str]:
         """Mount the share."""
-        wanted = f"port={samba.port},credentials={self.home / 'credentials'},{options}"
+        wanted = f"port={samba.port},credentials={self.home / 'credentials'},{MATRIX.option()}"
+        if options:
+            wanted += f",{options}"
         return self.run(str(SMBFS), f"//{samba.host}/share", str(self.mountpoint), "-o", wanted)
 
     def mounted(self) -> str:

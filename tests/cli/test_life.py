@@ -17,8 +17,9 @@ from tests.cli.live import ForegroundShare, wait_until
 from tests.mounted import SMBFS, MountedShare, MountError
 from tests.processes import PROC, is_alive, named
 from tests.samba import Place, Samba
+from tests.transports import MATRIX
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="needs /dev/fuse")
+pytestmark = pytest.mark.usefixtures("transport")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -39,7 +40,7 @@ def test_umount_ends_it_at_once_and_nothing_is_lost(samba: Samba, share: Place) 
         subprocess.run(["umount", str(mounted.path)], check=True, timeout=20)
         started = time.monotonic()
         assert mounted.ends_with() == 0
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
     assert (share.path / "file").read_bytes() == data
 
 
@@ -79,7 +80,7 @@ def test_a_second_signal_hurries(private: Samba) -> None:
         started = time.monotonic()
         mounted.signal(signal.SIGTERM)
         assert mounted.ends_with() == 8
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20  # and not 60
         assert "not sent yet is lost" in mounted.said()
         assert not mounted.is_mounted()
         private.thaw()
@@ -154,6 +155,7 @@ def test_who_interrupts_the_command_gets_no_mount(
     (tmp_path / "mnt").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         options = f"port={silent.getsockname()[1]},credentials={samba.credentials}"
+        options += f",{MATRIX.option()}"
         parent = subprocess.Popen(
             [str(SMBFS), "//127.0.0.1/share", str(tmp_path / "mnt"), "-o", options],
             stdin=subprocess.DEVNULL,
@@ -173,6 +175,7 @@ def test_who_interrupts_the_command_gets_no_mount(
 def test_a_child_that_is_killed_keeps_nobody_waiting(samba: Samba, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         options = f"port={silent.getsockname()[1]},credentials={samba.credentials}"
+        options += f",{MATRIX.option()}"
         parent = subprocess.Popen(
             [str(SMBFS), "//127.0.0.1/share", str(tmp_path), "-o", options],
             stdin=subprocess.DEVNULL,
@@ -199,7 +202,7 @@ def test_what_the_daemon_keeps_and_shows(samba: Samba, share: Place) -> None:
     words = [mounted.service, str(mounted.path), "-o", f"port={samba.port},username={samba.user}"]
     log = mounted.home / "log"
     done = subprocess.run(
-        [str(SMBFS), *words, "-o", f"password={secret},log=debug:{log}"],
+        [str(SMBFS), *words, "-o", f"password={secret},log=debug:{log},{MATRIX.option()}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

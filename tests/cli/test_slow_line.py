@@ -14,7 +14,7 @@ import pytest
 from tests.mounted import MountedShare
 from tests.samba import Place, Samba
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="needs /dev/fuse")
+pytestmark = pytest.mark.usefixtures("transport")
 CHUNK, PAUSE_S = 16384, 0.02  # some 800 KB/s
 SIZE = 1_500_000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from itertools import count
@@ -16,19 +15,22 @@ from tests.mount.ground import TEST_S, Here, Lasting, complaints
 NUMBERS = count(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def everything_here_mounts(transport: str) -> None:
+    """Every test of this directory runs for every transport."""
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[samba.Samba]:
     """The server that all of these tests share, and leave as it was."""
     if not samba.is_installed():
         pytest.skip("needs smbd, pdbedit and smbclient: packaging/bootstrap installs them")
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("needs /dev/fuse")
     with samba.Samba() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def first(server: samba.Samba) -> Iterator[Lasting]:
+def first(server: samba.Samba, transport: str) -> Iterator[Lasting]:
     """The mount under test, as it comes."""
     lasting = Lasting(server, "share")
     yield lasting
@@ -36,7 +38,7 @@ def first(server: samba.Samba) -> Iterator[Lasting]:
 
 
 @pytest.fixture(scope="session")
-def second(server: samba.Samba) -> Iterator[Lasting]:
+def second(server: samba.Samba, transport: str) -> Iterator[Lasting]:
     """Another client, to which the server tells everything afresh."""
     lasting = Lasting(server, "share", "actimeo=0", "cache=none")
     yield lasting

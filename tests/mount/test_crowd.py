@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.mount.ground import Here, noise, opened
+from tests.mount.ground import TEST_S, Here, noise, opened
 
 WORKER = """
 import os, random, sys
@@ -82,7 +82,7 @@ def test_many_processes_at_once(here: Here) -> None:
         )
         for number in range(PROCESSES)
     ]
-    said = [worker.communicate(timeout=60) for worker in workers]
+    said = [worker.communicate(timeout=TEST_S) for worker in workers]
     assert [one for one in said if one != ("done", "")] == []
     common = b"".join(b"%08d" % number for number in range(PROCESSES))
     assert (here.behind / "common").read_bytes() == common
@@ -108,7 +108,7 @@ def test_threads_reading_one_file(here: Here) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(TEST_S)
     assert not wrong
 
 
@@ -125,7 +125,7 @@ def test_threads_writing_their_parts_of_one_file(here: Here) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(TEST_S)
     assert (here.path / "file").read_bytes() == b"".join(noise(size, n) for n in range(parts))
 
 
@@ -146,5 +146,5 @@ def test_many_looking_at_one_directory(here: Here) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(TEST_S)
     assert not wrong

@@ -14,16 +14,16 @@ from tests.model.disk import Disk
 from tests.model.reference import Reference
 from tests.model.walk import Step, Walk, steps
 from tests.mount.ground import Lasting, complaints, eventually
-from tests.mounted import MountedShare
+from tests.mounted import LIMIT_S, MountedShare
 from tests.samba import Samba
 
 
 @pytest.fixture(scope="module")
-def walked(server: Samba) -> Iterator[MountedShare]:
+def walked(server: Samba, transport: str) -> Iterator[MountedShare]:
     """A mount that believes nothing, for all walks."""
     lasting = Lasting(server, "share", "actimeo=0")
     mounted = lasting.get()
-    with mounted.limited(90):
+    with mounted.limited(LIMIT_S):
         yield mounted
     lasting.close()
 

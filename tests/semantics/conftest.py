@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -45,11 +44,14 @@ def meanwhile(seconds: float, action: Callable[[], None]) -> Iterator[None]:
         timer.join()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def everything_here_mounts(transport: str) -> None:
+    """Every test of this directory runs for every transport."""
+
+
 @pytest.fixture(scope="session")
-def lasting(samba: Samba) -> Iterator[dict[tuple[str, ...], Lasting]]:
+def lasting(samba: Samba, transport: str) -> Iterator[dict[tuple[str, ...], Lasting]]:
     """The mounts that were made so far, by their options; unmounted at the end."""
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("needs /dev/fuse")
     made: dict[tuple[str, ...], Lasting] = {}
     yield made
     for one in made.values():
@@ -84,7 +86,5 @@ def here(mounts: Mounts) -> Iterator[Here]:
 @pytest.fixture
 def private() -> Iterator[Samba]:
     """A server of this test's own, to be ill-treated."""
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("needs /dev/fuse")
     with Samba() as server:
         yield server

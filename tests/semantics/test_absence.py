@@ -61,7 +61,7 @@ def test_deadlines(private: Samba) -> None:
             started = time.monotonic()
             with fails(errno.ETIMEDOUT, errno.EHOSTDOWN):
                 call(mounted.path / "name")
-            assert time.monotonic() - started < 8
+            assert time.monotonic() - started < 12
         private.thaw()
 
 
@@ -88,7 +88,7 @@ def test_deadlines_of_data(private: Samba, call: str) -> None:
         started = time.monotonic()
         with fails(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EIO):
             calls[call](fd)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 12
         private.thaw()
         if call != "close":
             with contextlib.suppress(OSError):
