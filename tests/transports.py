@@ -12,10 +12,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-TRANSPORTS = ("pyfuse3",)  # in the order in which the tests take them
+TRANSPORTS = ("native", "pyfuse3")  # in the order in which the tests take them
 
 # What only one way cannot do is a promise of its own: the test, where it runs, and why only there.
 ONLY: dict[str, tuple[str, str]] = {
+    "tests/mount/test_open.py::test_a_file_without_a_name_is_refused_in_plain_words": (
+        "pyfuse3",
+        "it has no call for O_TMPFILE",
+    ),
     "tests/semantics/test_absence.py::test_locks_stay_here": (
         "pyfuse3",
         "it has no calls for locks: the kernel keeps them, and the server hears of none",

@@ -47,6 +47,7 @@ class Inodes:
         self._keys: dict[tuple[int, int], Inode] = {}  # by file id and type
         self._replaced: dict[tuple[int, int, int], Node] = {}  # whose id was taken by another
         self.graves: set[Inode] = set()  # files that were deleted and are still open
+        self.relinked: list[Inode] = []  # links that turned out to lead elsewhere now
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -131,6 +132,8 @@ class Inodes:
             information.file_id = old.file_id
         if inode.file and inode.seen is not NEVER and _has_changed(old, information):
             inode.file.lost_belief()
+        if inode.kind == stat.S_IFLNK and inode.seen is not NEVER and inode.special != special:
+            self.relinked.append(inode)
         inode.information, inode.special, inode.seen = information, special, seen
 
     def adopt(self, inode: Inode, information: Information, kind: int) -> None:

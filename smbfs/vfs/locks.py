@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -34,7 +33,6 @@ from smbfs.vfs.volume import Volume
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-KERNEL_S = 5.0  # how long the kernel may take to drop its pages before a lock is answered
 WATCH_S = 30.0  # between two proofs that the server of a lock that is waited for is alive
 SHORTEST_S, LONGEST_S = 0.02, 0.5  # between two tries where no request can wait for us
 
@@ -269,18 +267,10 @@ class Locks:
 
     async def _refresh(self) -> None:
         """Forget what others may have changed before we got the lock, and have the kernel do so."""
-        inode, told = self._file.inode, trio.Event()
+        inode = self._file.inode
         self._file.pages.drop()
         self._volume.inodes.changed(inode)
-        token = trio.lowlevel.current_trio_token()
-
-        def tell() -> None:
-            with suppress(trio.RunFinishedError):
-                token.run_sync_soon(told.set)
-
-        self._volume.kernel.data_changed(inode.node, then=tell)
-        with trio.move_on_after(KERNEL_S):
-            await told.wait()
+        await self._volume.dropped(inode)
 
     # Waiting
 

@@ -107,7 +107,9 @@ async def found(volume: Volume, parent: Inode, name: bytes) -> Inode | None:
             raise
         volume.inodes.remove(parent, name)
         return None
-    return volume.inodes.place(parent, name, seen.information, seen.special, seen.asked)
+    inode = volume.inodes.place(parent, name, seen.information, seen.special, seen.asked)
+    await volume.forget_old_targets()
+    return inode
 
 
 async def still_there(volume: Volume, inode: Inode, do: Callable[[], Awaitable[T]]) -> T:
@@ -158,6 +160,7 @@ async def refresh(volume: Volume, inode: Inode) -> None:
     )
     volume.inodes.adopt(inode, seen.information, seen.kind)
     volume.inodes.learn(inode, seen.information, seen.special, seen.asked)
+    await volume.forget_old_targets()
 
 
 async def setattr(

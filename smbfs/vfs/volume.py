@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from smbfs.vfs.steady import Steadiness
 if TYPE_CHECKING:
     from smbfs.vfs.listing import Listing
 
+KERNEL_S = 5.0  # how long the kernel may take to drop its pages before we go on
 SILLY = ".smbfs_"  # how the names of deleted but open files begin, as `.nfs` does elsewhere
 
 
@@ -105,6 +107,30 @@ class Volume:
         """Note that we gave a file a name: one that we made just now, or one more link."""
         self.inodes.changed(parent)
         return self.inodes.place(parent, name, information, special, self._since(asked))
+
+    async def dropped(self, inode: Inode) -> None:
+        """Have the kernel drop what it has of a file's content, and wait until it did so.
+
+        It may have to wait for a read of that file, which is bounded; so is this.
+        """
+        done = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def tell() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(done.set)
+
+        self.kernel.data_changed(inode.node, then=tell)
+        with trio.move_on_after(KERNEL_S):
+            await done.wait()
+
+    async def forget_old_targets(self) -> None:
+        """Have the kernel forget where links led that lead elsewhere now, before it is told so.
+
+        Some servers give the id of a link that was removed to the next file at once.
+        """
+        while self.inodes.relinked:
+            await self.dropped(self.inodes.relinked.pop())
 
     def _since(self, asked: Moment) -> Moment:
         """Mark an answer that tells of our own change: it is to be believed, from ``asked`` on."""

@@ -88,10 +88,34 @@ def test_a_second_signal_hurries(private: Samba) -> None:
             os.close(file)
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that a daemon has started."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_daemon_that_is_killed_leaves_no_dead_mount(samba: Samba, share: Place) -> None:
+    mounted = MountedShare(samba)
+    mounted.mount()
+    [guardian] = children_of(mounted.pid)
+    file = os.open(mounted.path / "file", os.O_WRONLY | os.O_CREAT)
+    os.kill(mounted.pid, signal.SIGKILL)
+    mounted.wait_for_end()
+    wait_until(lambda: not mounted.is_mounted())
+    with pytest.raises(OSError, match=r"not connected|connection abort"):
+        os.write(file, b"x")
+    with pytest.raises(OSError, match=r"not connected|connection abort"):
+        os.close(file)
+    wait_until(lambda: not is_alive(PROC / str(guardian)))
+    assert os.listdir(mounted.path) == []  # the folder itself
+    mounted.close()
+
+
 def test_a_dead_mount_is_taken_off_by_the_next(samba: Samba, share: Place) -> None:
     (share.path / "here").touch()
     mounted = MountedShare(samba)
     mounted.mount()
+    [guardian] = children_of(mounted.pid)
+    os.kill(guardian, signal.SIGKILL)  # it would have taken the mount off
     os.kill(mounted.pid, signal.SIGKILL)
     mounted.wait_for_end()
     assert mounted.is_mounted()

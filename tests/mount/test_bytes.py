@@ -75,7 +75,7 @@ def test_a_hole_reads_as_zeros(here: Here) -> None:
         assert os.pread(fd, 10, 1_499_998) == b"\0\0middle\0\0"
         assert os.lseek(fd, 0, os.SEEK_END) == (5 << 20) + 3
         assert os.lseek(fd, 0, os.SEEK_DATA) >= 0
-        assert os.lseek(fd, 0, os.SEEK_HOLE) > 0
+        assert os.lseek(fd, 0, os.SEEK_HOLE) in (0, (5 << 20) + 3)  # if holes are told at all
     assert (here.behind / "file").stat().st_size == (5 << 20) + 3
 
 
