@@ -194,6 +194,7 @@ class Locks:
         if not is_known:
             await self._refresh()
         if not errand.is_awaited:
+            self.table.weaken(lock)  # what was exclusive may be shared with others by now
             await self._settle()
             return None
         # No await from here on: who is cancelled from now on was told that it is his.

@@ -11,6 +11,7 @@ import trio
 from smbfs.errors import ServerSilent
 from smbfs.fuse.server import LOCK_END
 from smbfs.vfs.locks import WATCH_S
+from smbfs.vfs.locktable import Held
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails, Silent
@@ -146,6 +147,33 @@ def test_who_is_killed_while_the_server_grants(does: bool, wait: bool) -> None:
             assert await both.two.may(0, 10) == "X"
 
     on_mock_time(main)
+
+
+def test_who_is_killed_in_a_downgrade_has_what_is_left() -> None:
+    """Another machine may share it already: to have it alone again could fail."""
+
+    async def main() -> None:
+        async with pair() as both:
+            await both.one.lock(WRITE, 0, 10)
+            gate = Gate(on=Command.LOCK, after=2)  # the shared ones are there
+            both.server.script.append(gate)
+            weaker = beside(both.nursery, partial(both.one.lock, READ, 0, 20))
+            await both.settled()
+            weaker.scope.cancel()
+            gate.open()
+            await weaker.done.wait()
+            await both.settled()
+            assert len(gate.held) == 0
+            assert [(one.lock.end, one.lock.type) for one in held(both)] == [(10, READ)]
+            assert both.spans() == [(0, 10, False)]
+            await both.two.lock(READ, 0, 20)
+
+    on_mock_time(main)
+
+
+def held(both: Pair) -> list[Held]:
+    """What the first machine knows to be locked."""
+    return both.one.locks.table.held
 
 
 def test_who_is_killed_in_the_moment_of_the_grant() -> None:
