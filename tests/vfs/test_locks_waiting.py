@@ -343,3 +343,24 @@ def test_a_server_that_lets_nobody_wait_is_asked_again() -> None:
             await both.one.fs.flush(WHO, both.one.fh)
 
     on_mock_time(main)
+
+
+def test_two_that_try_again_do_not_wake_each_other() -> None:
+    async def main() -> None:
+        async with pair() as both:
+            await both.two.lock(READ)
+            upgrades = []
+            for owner, start in ((HERE, 0), (THERE, 20)):
+                await both.one.lock(READ, start, start + 10, owner=owner)
+                wish = partial(both.one.lock, WRITE, start, start + 10, owner=owner, wait=True)
+                upgrades.append(beside(both.nursery, wish))
+            await passes(10)
+            both.server.requests.clear()
+            await passes(10)
+            assert len(both.server.requests) < 150
+            await both.two.lock(UNLOCK)
+            for one in upgrades:
+                await one.done.wait()
+                assert one.is_done
+
+    on_mock_time(main)
