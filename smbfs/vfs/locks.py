@@ -198,7 +198,9 @@ class Locks:
         if not is_known:
             await self._refresh()
         if not errand.is_awaited:
+            self.table.weaken(lock)  # what was exclusive may be shared with others by now
             await self._settle()
+            self._note_change()
             return None
         # No await from here on: who is cancelled from now on was told that it is his.
         self.table.set(lock, opened.fh)
@@ -237,6 +239,7 @@ class Locks:
         await self._file.sent()  # what could not be written stays with the file, as its error
         change()
         await self._settle()
+        self._note_change()
 
     def _plan(self, lock: Lock) -> list[Action]:
         return plan(self._server.held, self.table.need(lock))
@@ -252,7 +255,8 @@ class Locks:
     async def _settle(self, lock: Lock | None = None) -> None:
         """Let the server hold what the table says; raises ENOLCK if ``lock``'s owner lost one."""
         lost = self.table.lose(await self._server.settle(self.table.need))
-        self._note_change()
+        if lost:
+            self._note_change()
         for one in lost:
             kind = "flock" if one.is_flock else f"a lock on {one.start} to {one.end}"
             log.warning("node %d: %s was lost to another client", self._file.inode.node, kind)
@@ -300,6 +304,7 @@ class Locks:
             waits.end(waiting)
 
     def _note_change(self) -> None:
+        """Wake who waits.  Not after a try that failed: two that try would wake each other."""
         self._serial += 1
         self._changed.unpark_all()
 

@@ -100,6 +100,13 @@ class LockTable:
         """Lock or unlock a range, whatever its owner had there before."""
         self.held = self._with(lock, fh).held
 
+    def weaken(self, lock: Lock) -> None:
+        """Let what its owner has in the range of a lock be no stronger than that lock."""
+        for one in self.of(lock):
+            start, end = max(one.lock.start, lock.start), min(one.lock.end, lock.end)
+            kind = min(one.lock.type, lock.type)
+            self.set(replace(one.lock, type=kind, start=start, end=end), one.fh)
+
     def drop(self, gone: Iterable[Held]) -> None:
         """Let some of what is held go."""
         dropped = list(gone)

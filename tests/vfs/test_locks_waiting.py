@@ -11,6 +11,7 @@ import trio
 from smbfs.errors import ServerSilent
 from smbfs.fuse.server import LOCK_END
 from smbfs.vfs.locks import WATCH_S
+from smbfs.vfs.locktable import Held
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails, Silent
@@ -146,6 +147,33 @@ def test_who_is_killed_while_the_server_grants(does: bool, wait: bool) -> None:
             assert await both.two.may(0, 10) == "X"
 
     on_mock_time(main)
+
+
+def test_who_is_killed_in_a_downgrade_has_what_is_left() -> None:
+    """Another machine may share it already: to have it alone again could fail."""
+
+    async def main() -> None:
+        async with pair() as both:
+            await both.one.lock(WRITE, 0, 10)
+            gate = Gate(on=Command.LOCK, after=2)  # the shared ones are there
+            both.server.script.append(gate)
+            weaker = beside(both.nursery, partial(both.one.lock, READ, 0, 20))
+            await both.settled()
+            weaker.scope.cancel()
+            gate.open()
+            await weaker.done.wait()
+            await both.settled()
+            assert len(gate.held) == 0
+            assert [(one.lock.end, one.lock.type) for one in held(both)] == [(10, READ)]
+            assert both.spans() == [(0, 10, False)]
+            await both.two.lock(READ, 0, 20)
+
+    on_mock_time(main)
+
+
+def held(both: Pair) -> list[Held]:
+    """What the first machine knows to be locked."""
+    return both.one.locks.table.held
 
 
 def test_who_is_killed_in_the_moment_of_the_grant() -> None:
@@ -313,5 +341,26 @@ def test_a_server_that_lets_nobody_wait_is_asked_again() -> None:
             await waiting.done.wait()
             assert waiting.is_done
             await both.one.fs.flush(WHO, both.one.fh)
+
+    on_mock_time(main)
+
+
+def test_two_that_try_again_do_not_wake_each_other() -> None:
+    async def main() -> None:
+        async with pair() as both:
+            await both.two.lock(READ)
+            upgrades = []
+            for owner, start in ((HERE, 0), (THERE, 20)):
+                await both.one.lock(READ, start, start + 10, owner=owner)
+                wish = partial(both.one.lock, WRITE, start, start + 10, owner=owner, wait=True)
+                upgrades.append(beside(both.nursery, wish))
+            await passes(10)
+            both.server.requests.clear()
+            await passes(10)
+            assert len(both.server.requests) < 150
+            await both.two.lock(UNLOCK)
+            for one in upgrades:
+                await one.done.wait()
+                assert one.is_done
 
     on_mock_time(main)

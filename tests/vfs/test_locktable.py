@@ -46,6 +46,20 @@ def test_neighbours_become_one() -> None:
     assert len(table.held) == 2
 
 
+def test_a_lock_is_weakened_where_it_is_stronger() -> None:
+    table = LockTable()
+    table.set(lock(WRITE, 0, 10), FH)
+    table.set(lock(READ, 10, 20), OTHER_FH)
+    table.weaken(lock(WRITE, 5, 30))
+    assert len(table.held) == 2
+    table.weaken(lock(READ, 5, 30))
+    assert set(table.held) == {
+        Held(lock(WRITE, 0, 5), FH),
+        Held(lock(READ, 5, 10), FH),
+        Held(lock(READ, 10, 20), OTHER_FH),
+    }
+
+
 def test_flock_and_fcntl_do_not_meet() -> None:
     table = LockTable()
     table.set(flock(WRITE), FH)
