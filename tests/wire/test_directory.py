@@ -160,7 +160,7 @@ def test_a_long_listing_is_quick() -> None:
     data = memoryview(pack_entries([entry(f"file number {n}.txt") for n in range(5000)]))
     best = 9.9
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         assert sum(1 for _ in directory_entries(data, FileIdFullDirectoryInformation)) == 5000
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.05  # some 7 ms; ten times that is not the compiled codec
+        best = min(best, time.process_time() - start)
+    assert best < 0.05  # of our own: some 7 ms; ten times that is not the compiled codec
