@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from typing import TYPE_CHECKING
 
 from smbfs.fuse.native import answers, uapi
@@ -24,7 +25,6 @@ from smbfs.fuse.native.questions import (
     LkIn,
     LseekIn,
     OpenIn,
-    ReadIn,
     ReleaseIn,
     WriteIn,
 )
@@ -47,6 +47,7 @@ from smbfs.wire.codec import WireError
 if TYPE_CHECKING:
     from smbfs.vfs.filesystem import Filesystem
 
+READ = struct.Struct("=QQI")  # what is needed of a `ReadIn`: descriptor, offset, size
 KILL_SUIDGID = 1  # OPEN's and CREATE's open_flags
 WRITE_KILL_SUIDGID = 4  # WRITE's write_flags
 KEPT_BYTES = 64 * 1024  # shorter data are copied, or they would keep a large buffer in use
@@ -137,14 +138,13 @@ async def syncfs(fs: Filesystem, request: Request, node: Node, view: memoryview)
 
 
 def read_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
-    asked = ReadIn.parse(view)
-    views = fs.read_now(request, FileHandle(asked.fh), asked.offset, asked.size)
-    return views if isinstance(views, Miss) else Answer(views)
+    fh, offset, size = READ.unpack_from(view, uapi.IN_HEADER)
+    views = fs.read_now(request, fh, offset, size)
+    return MISS if views is MISS else Answer(views)
 
 
 async def read(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
-    asked = ReadIn.parse(view)
-    return Answer(await fs.read(request, FileHandle(asked.fh), asked.offset, asked.size))
+    return Answer(await fs.read(request, *READ.unpack_from(view, uapi.IN_HEADER)))
 
 
 async def write(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
