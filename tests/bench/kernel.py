@@ -120,9 +120,17 @@ def read_1m(served: Served) -> Took:
     return _read(served, 300, MIB)
 
 
+def _write(served: Served, times: int, size: int) -> Took:
+    with served.opened(os.O_WRONLY) as fd, mmap.mmap(-1, size) as memory:
+        return _each(served, times, lambda: os.pwritev(fd, [memory], 0))
+
+
+def write_4k(served: Served) -> Took:
+    return _write(served, 1500, 4096)
+
+
 def write_1m(served: Served) -> Took:
-    with served.opened(os.O_WRONLY) as fd, mmap.mmap(-1, MIB) as memory:
-        return _each(served, 300, lambda: os.pwritev(fd, [memory], 0))
+    return _write(served, 300, MIB)
 
 
 def list_(served: Served) -> Took:
@@ -152,6 +160,7 @@ MEASURED: dict[str, Callable[[Served], Took]] = {
     "fstat": fstat,
     "stat of a path": stat,
     "4 KiB O_DIRECT read": read_4k,
+    "4 KiB O_DIRECT write": write_4k,
     "1 MiB O_DIRECT read": read_1m,
     "1 MiB O_DIRECT write": write_1m,
     "an entry of scandir": list_,

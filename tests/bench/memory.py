@@ -123,6 +123,10 @@ class Memory:
         """Tell zeros."""
         return [self._data[:size]]
 
+    def write_now(self, request: Request, fh: FileHandle, offset: int, data: Any) -> int:
+        """Take everything and keep nothing."""
+        return len(data)
+
     async def write(self, request: Request, fh: FileHandle, offset: int, data: Any) -> int:
         """Take everything and keep nothing."""
         return len(data)

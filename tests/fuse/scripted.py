@@ -36,7 +36,7 @@ def attributes(node: int = 7, **more: Any) -> Attributes:
 
 
 ENTRY = Entry(attributes(), 2.5)
-NOW = {"lookup_now", "getattr_now", "read_now", "readdir_now", "getxattr_now"}
+NOW = {"lookup_now", "getattr_now", "read_now", "readdir_now", "getxattr_now", "write_now"}
 
 
 class Fake:

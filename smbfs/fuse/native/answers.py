@@ -1,8 +1,8 @@
 """The filesystem's values as bytes for the kernel: attributes, entries, opens, listings.
 
-Pure.  Knows the layouts of `replies` and the values of `smbfs.fuse.server`.  What is answered by the
-thousand (attributes, entries, listings) is packed straight into compiled layouts, a quarter faster
-than by way of tuples of fields.
+Pure.  Knows the layouts of `replies` and the values of `smbfs.fuse.server`.  What is answered by
+the thousand (attributes, entries, listings) is packed straight into compiled layouts, a quarter
+faster than by way of tuples of fields.
 
 Easily broken: the order of the arguments is the order of the declarations; and of a listing only
 what was packed is counted as looked up.

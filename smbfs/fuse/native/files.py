@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from smbfs.vfs.filesystem import Filesystem
 
 READ = struct.Struct("=QQI")  # what is needed of a `ReadIn`: descriptor, offset, size
+WRITTEN = struct.Struct("=" + WriteOut.LAYOUT)
 KILL_SUIDGID = 1  # OPEN's and CREATE's open_flags
 WRITE_KILL_SUIDGID = 4  # WRITE's write_flags
 KEPT_BYTES = 64 * 1024  # shorter data are copied, or they would keep a large buffer in use
@@ -147,15 +148,31 @@ async def read(fs: Filesystem, request: Request, node: Node, view: memoryview) -
     return Answer(await fs.read(request, *READ.unpack_from(view, uapi.IN_HEADER)))
 
 
-async def write(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+def _writing(view: memoryview) -> WriteIn:
     asked = WriteIn.parse(view)
     if len(asked.data) != asked.size:
         raise WireError("a write of another length than it says")
+    if asked.size < KEPT_BYTES:
+        asked.data = bytes(asked.data)
+    return asked
+
+
+def write_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
+    asked = _writing(view)
+    count = fs.write_now(request, FileHandle(asked.fh), asked.offset, asked.data)
+    if count is MISS:
+        return MISS
     if asked.write_flags & WRITE_KILL_SUIDGID:
         fs.drop_privileges(node)
-    data = asked.data if asked.size >= KEPT_BYTES else bytes(asked.data)
-    count = await fs.write(request, FileHandle(asked.fh), asked.offset, data)
-    return Answer((bytes(WriteOut(size=count)),))
+    return Answer((WRITTEN.pack(count),))
+
+
+async def write(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = _writing(view)
+    if asked.write_flags & WRITE_KILL_SUIDGID:
+        fs.drop_privileges(node)
+    count = await fs.write(request, FileHandle(asked.fh), asked.offset, asked.data)
+    return Answer((WRITTEN.pack(count),))
 
 
 # Room and copies

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANY = 32  # requests answered at a stretch before others get their turn
+LARGE = 64 * 1024  # so many bytes count as one more: what is written has to be sent as well
 ASK_AGAIN_S = 0.1  # after a signal that did not end the call there may come one that does
 WITHDRAWN = (errno.ENOENT, errno.EINTR)  # the asker gave up before we read it
 UNMOUNTED = (errno.ENODEV, errno.ECONNABORTED)
@@ -123,7 +124,7 @@ class Session:
             if size < IN_HEADER:
                 return  # the other end of a socket closed
             self._take(memoryview(buffer)[:size], nursery)
-            since_pause += 1
+            since_pause += 1 + size // LARGE
             if since_pause >= MANY:
                 since_pause = 0
                 await trio.lowlevel.checkpoint()
