@@ -34,12 +34,12 @@ from smbfs.fuse.server import (
     Request,
 )
 from smbfs.vfs.filesystem import Filesystem
+from smbfs.vfs.listing import FEW
 
 MIB = 1 << 20
 FILE, SLOW = b"file", b"slow"  # all other names in the root are directories
 LOOKUP_S = 0.05  # how long a name in the slow directory takes
 LISTED = 10_000  # names in any other directory
-CHUNK = 256  # of them are handed out at a time, as `smbfs.vfs.listing` does
 BELIEF_S = 60.0
 TIMEOUT_S = 15.0
 
@@ -155,9 +155,9 @@ class Memory:
         return [DirectoryItem(b".", root, 1), DirectoryItem(b"..", root, 2)]
 
     def readdir_now(self, request: Request, fh: FileHandle, after: int) -> list[DirectoryItem]:
-        """Tell a chunk of names."""
+        """Tell a few names."""
         begin = max(after - 2, 0)
-        return self._listings[fh][begin : (begin // CHUNK + 1) * CHUNK]
+        return self._listings[fh][begin : begin + FEW]
 
     async def releasedir(self, request: Request, fh: FileHandle) -> None:
         """Forget the names."""
