@@ -35,6 +35,7 @@ check:
 
 bench: ## ROUNDS=5
 	@packaging/bootstrap test
+	@.venv/bin/python -m tests.bench.kernel --rounds $(or $(ROUNDS),5)
 	@.venv/bin/python -m tests.bench.loopback --rounds $(or $(ROUNDS),5)
 
 clean: demo-stop

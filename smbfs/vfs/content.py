@@ -254,6 +254,13 @@ class Content:
         """The bytes of a range, short only at the end of the file."""
         return await reading.read(self.of(fh), offset, size)
 
+    def write_now(self, fh: FileHandle, offset: int, data: Data) -> int | Miss:
+        """Take bytes to be sent, kept as they are, if there is nothing to wait for or to tell."""
+        opened = self._opens.get(fh)
+        if opened is None or not writing.write_now(opened, offset, data):
+            return MISS
+        return len(data)
+
     async def write(self, fh: FileHandle, offset: int, data: Data) -> int:
         """Take bytes to be sent; returns how many.  Raises the file's first lost write.
 

@@ -294,6 +294,10 @@ class Filesystem:
         """Tell bytes of a file; fewer than asked only at its end."""
         return await self.content.read(fh, offset, size)
 
+    def write_now(self, request: Request, fh: FileHandle, offset: int, data: Blob) -> int | Miss:
+        """Take bytes for a file if there is room and nothing went wrong before."""
+        return self.content.write_now(fh, offset, data)
+
     async def write(self, request: Request, fh: FileHandle, offset: int, data: Blob) -> int:
         """Take bytes for a file; an error may be told by a later write, flush or fsync."""
         return await self.content.write(fh, offset, data)

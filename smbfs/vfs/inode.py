@@ -106,7 +106,11 @@ class Inode:
         """
         if self.is_unlinked:
             return 0
-        return self.information.links or len({folded(*place) for place in self.places}) or 1
+        if self.information.links:
+            return self.information.links
+        if len(self.places) < 2:
+            return 1
+        return len({folded(*place) for place in self.places})
 
     def current(self) -> Information:
         """What is known, bytes that were written but not sent included."""

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import errno
 import logging
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import trio
 
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 
 DOTS = 2  # cookies that belong to "." and ".."
 CHUNK = 256  # entries turned into nodes at a time: about what the kernel asks for
+FEW = 32  # entries handed out at a time: of so many the last ones may find no room any more
 PAGES = 2  # asked for in one turnaround: the second mostly says that there is no more
 BEHIND = 4096  # entries kept for a reader who goes back a little
 LOOKING = 16  # suspicious files of one chunk that are read at the same time
@@ -205,11 +208,12 @@ class Listing:
                 number = self.chunk_end  # all of this chunk was hidden or gone
 
     def _left(self, number: int) -> list[DirectoryItem]:
+        """A few entries from ``number`` on: what the kernel has no room for is made in vain."""
         attributes = self.volume.attributes
+        at = bisect_left(self.chunk, number, key=_number)
         return [
             DirectoryItem(made.name, attributes(made.inode), made.number + 1 + DOTS)
-            for made in self.chunk
-            if made.number >= number
+            for made in self.chunk[at : at + FEW]
         ]
 
     async def _make_chunk(self, number: int) -> None:
@@ -284,6 +288,9 @@ class Listing:
         if errors:
             raise errors[0]
         return found
+
+
+_number = attrgetter("number")
 
 
 # What the façade calls

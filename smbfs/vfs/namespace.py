@@ -75,9 +75,13 @@ async def see(volume: Volume, path: str, known: Inode | None = None) -> Seen:
 def lookup_now(volume: Volume, parent: Inode, name: bytes) -> Entry | Miss:
     """The file of a name if it was seen a moment ago."""
     known = parent.children.get(name)
-    if known is None or not volume.left_s(known.inode, known.seen):
+    if known is None or not (name_left_s := volume.left_s(known.inode, known.seen)):
         return MISS
-    return volume.entry(known.inode, known.seen) if volume.is_fresh(known.inode) else MISS
+    attributes = getattr_now(volume, known.inode)
+    if attributes is MISS:
+        return MISS
+    volume.inodes.looked_up(known.inode)
+    return Entry(attributes, name_left_s)
 
 
 async def lookup(volume: Volume, parent: Inode, name: bytes) -> Entry:
@@ -132,7 +136,10 @@ async def still_there(volume: Volume, inode: Inode, do: Callable[[], Awaitable[T
 
 def getattr_now(volume: Volume, inode: Inode) -> Attributes | Miss:
     """What stat tells, if it was asked a moment ago."""
-    return volume.attributes(inode) if volume.is_fresh(inode) else MISS
+    left_s = volume.left_s(inode, inode.seen)
+    if not left_s and not volume.is_past_asking(inode):
+        return MISS
+    return volume.attributes(inode, left_s)
 
 
 async def getattr(volume: Volume, inode: Inode) -> Attributes:

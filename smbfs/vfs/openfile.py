@@ -210,6 +210,11 @@ class File:
 
     # Writing
 
+    @property
+    def is_entered(self) -> bool:
+        """Whether somebody is about to change the file."""
+        return not self._door.value
+
     async def enter(self) -> None:
         """Wait until nobody else is about to change the file; `leave` must follow."""
         try:

@@ -30,8 +30,7 @@ class Room:
 
     async def take(self, size: int) -> None:
         """Take so many bytes as soon as they are free and nobody waits longer."""
-        if not self._waiting and self._fits(size):
-            self.budget.take(size)
+        if self.take_now(size):
             return
         ticket = _Ticket(size)
         self._waiting.append(ticket)
@@ -44,6 +43,13 @@ class Room:
                 self._waiting.remove(ticket)
                 self._serve()
             raise
+
+    def take_now(self, size: int) -> bool:
+        """Take so many bytes if they are free and nobody waits; whether they were taken."""
+        if self._waiting or not self._fits(size):
+            return False
+        self.budget.take(size)
+        return True
 
     def give(self, size: int) -> None:
         """Give bytes back, and let those go on who waited for them."""

@@ -76,24 +76,29 @@ def attributes_of(
 ) -> Attributes:
     """What stat(2) tells of a file."""
     kind = kind_of(information, special)
-    override = override or Override()
     mode = permissions(kind, information.attributes, presentation)
+    uid, gid = presentation.uid, presentation.gid
+    if override is not None:
+        mode = mode if override.mode is None else override.mode
+        uid = uid if override.uid is None else override.uid
+        gid = gid if override.gid is None else override.gid
     size = _size(information, special)
     write_time = information.last_write_time
+    # In the order of the fields: by their names the whole of it takes 1.3 times as long.
     return Attributes(
-        node=node,
-        mode=kind | (mode if override.mode is None else override.mode),
-        links=2 if kind == stat.S_IFDIR and links else links,
-        uid=presentation.uid if override.uid is None else override.uid,
-        gid=presentation.gid if override.gid is None else override.gid,
-        size=size,
-        blocks=_blocks(information, size),
-        block_size=presentation.block_size,
-        atime_ns=_ns(information.last_access_time, write_time),
-        mtime_ns=_ns(write_time),
-        ctime_ns=_ns(information.change_time, write_time),
-        birth_ns=_ns(information.creation_time),
-        rdev=special.rdev if special is not None else 0,
+        node,
+        kind | mode,
+        2 if kind == stat.S_IFDIR and links else links,
+        uid,
+        gid,
+        size,
+        _blocks(information, size),
+        presentation.block_size,
+        _ns(information.last_access_time, write_time),
+        _ns(write_time),
+        _ns(information.change_time, write_time),
+        _ns(information.creation_time),
+        special.rdev if special is not None else 0,
         flags=flags_of(kind, information.attributes),
     )
 

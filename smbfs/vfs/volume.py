@@ -63,7 +63,8 @@ class Volume:
     def left_s(self, inode: Inode, seen: Moment) -> float:
         """How long something seen then may still be believed of this file; 0 for not at all."""
         belief_s = self.presentation.belief_s(inode.is_directory)
-        return max(0.0, seen.at_s + belief_s - trio.current_time())
+        left_s = seen.at_s + belief_s - trio.current_time()
+        return left_s if left_s > 0 else 0.0
 
     def is_fresh(self, inode: Inode) -> bool:
         """Whether what is known of a file may be told without asking."""
@@ -73,8 +74,8 @@ class Volume:
         """Whether the file is gone and nothing leads to it, so that what is known is all."""
         return inode.is_unlinked and inode.lend() is None
 
-    def attributes(self, inode: Inode) -> Attributes:
-        """What stat tells of a file, as known now."""
+    def attributes(self, inode: Inode, left_s: float | None = None) -> Attributes:
+        """What stat tells of a file, as known now; ``left_s`` is for who asked that already."""
         attributes = attributes_of(
             inode.node,
             inode.current(),
@@ -83,7 +84,7 @@ class Volume:
             links=inode.links,
             override=inode.override,
         )
-        attributes.believe_s = self.left_s(inode, inode.seen)
+        attributes.believe_s = self.left_s(inode, inode.seen) if left_s is None else left_s
         return attributes
 
     def entry(self, inode: Inode, seen: Moment) -> Entry:

@@ -21,6 +21,22 @@ FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
 Data = bytes | memoryview
 
 
+def write_now(opened: Open, offset: int, data: Data) -> bool:
+    """Take bytes to be sent if there is nothing to wait for or to tell; whether they were taken."""
+    file, needed = opened.file, room_for(len(data))
+    if opened.is_append or opened.is_direct or opened.is_synchronous or not opened.is_alive:
+        return False
+    # What leaves a gap behind the end of the file is rare, and not for here to judge.
+    if not data or file.is_entered or file.dirty.error is not None or offset > file.size:
+        return False
+    if file.dirty.room and file.dirty.room + needed > FILE_DIRTY_BYTES:
+        return False
+    if not file.ground.room.take_now(needed):
+        return False
+    _keep(opened, offset, data)
+    return True
+
+
 async def write(opened: Open, offset: int, data: Data) -> None:
     """Take bytes to be sent, or send them, as the descriptor was opened for.
 
@@ -54,12 +70,18 @@ async def _write_behind(opened: Open, offset: int, data: Data) -> None:
         except BaseException:
             room.give(needed)
             raise
-        file.pages.drop(offset, len(data))
-        file.dirty.add(opened, offset, data)
-        file.ground.inodes.changed(file.inode)
-        file.pump()
+        _keep(opened, offset, data)
     finally:
         file.leave()
+
+
+def _keep(opened: Open, offset: int, data: Data) -> None:
+    """Keep bytes that there is room for, and send what may be sent."""
+    file = opened.file
+    file.pages.drop(offset, len(data))
+    file.dirty.add(opened, offset, data)
+    file.ground.inodes.changed(file.inode)
+    file.pump()
 
 
 async def _write_through(opened: Open, offset: int, data: Data) -> None:

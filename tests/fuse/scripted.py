@@ -44,6 +44,7 @@ NOW = {
     "getxattr_now",
     "seek_now",
     "flush_now",
+    "write_now",
 }
 AT_ONCE = {"drop_privileges", "give_up", "give_up_directory"}
 

@@ -10,13 +10,15 @@ import trio
 import trio.testing
 
 from smbfs.fuse.server import MISS, ROOT, DirectoryItem, Entry, FileHandle
-from smbfs.vfs.listing import BEHIND, CHUNK, DOTS, LEAST_PAGE, LOOKING, of
+from smbfs.vfs.listing import BEHIND, CHUNK, DOTS, FEW, LEAST_PAGE, LOOKING, of
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from smbfs.wire.symlink import pack_mfsymlink
 from tests.fake.script import Delay, Drops, Fails
 from tests.vfs.mounted import WHO, Mounted, mounted
 from tests.vfs.tables import fails
+
+BEHIND_CHUNK = CHUNK + DOTS  # the cookie of the first chunk's last entry
 
 
 @dataclass
@@ -107,11 +109,14 @@ async def test_the_twin_answers_what_is_at_hand() -> None:
         r = await reader(m)
         assert m.fs.readdir_now(WHO, r.fh, 0) is MISS
         items = await r.next()
-        assert names_of(items) == names[:CHUNK]
+        assert names_of(items) == names[:FEW]
         again = m.fs.readdir_now(WHO, r.fh, items[9].next_id)
         assert again is not MISS
-        assert names_of(again) == names[10:CHUNK]
-        assert m.fs.readdir_now(WHO, r.fh, items[-1].next_id) is MISS
+        assert names_of(again) == names[10 : 10 + FEW]
+        last = m.fs.readdir_now(WHO, r.fh, BEHIND_CHUNK - 1)
+        assert last is not MISS
+        assert names_of(last) == [names[CHUNK - 1]]
+        assert m.fs.readdir_now(WHO, r.fh, last[-1].next_id) is MISS
         await r.close()
 
 
@@ -122,7 +127,7 @@ async def test_what_the_kernel_does_not_take_is_let_go() -> None:
         first = await r.next()
         m.fs.listed(first[0].attributes.node)
         assert len(m.volume.inodes) == 1 + CHUNK
-        await r.next(first[-1].next_id)
+        await r.next(BEHIND_CHUNK)
         assert len(m.volume.inodes) == 1 + 1 + CHUNK
         await r.close()
         assert len(m.volume.inodes) == 1 + 1
@@ -174,10 +179,10 @@ async def test_names_that_go_while_they_are_listed() -> None:
     async with mounted() as m:
         fill(m, CHUNK + 10)
         r = await reader(m)
-        items = await r.next()
+        await r.next()
         await m.fs.unlink(WHO, ROOT, b"file00256")
         await m.fs.rename(WHO, ROOT, b"file00257", ROOT, b"moved", 0)
-        rest = await r.rest(items[-1].next_id)
+        rest = await r.rest(BEHIND_CHUNK)
         assert rest == [b"file%05d" % number for number in range(258, 266)]
         await r.close()
 
@@ -186,10 +191,10 @@ async def test_names_that_change_while_they_are_listed() -> None:
     async with mounted() as m:
         fill(m, CHUNK + 10)
         r = await reader(m)
-        items = await r.next()
+        await r.next()
         new = await m.put("new", b"12345")
         await m.rename("new", "file00260")
-        rest = await m.items(r.fh, items[-1].next_id)
+        rest = await m.items(r.fh, BEHIND_CHUNK)
         [item] = [item for item in rest if item.name == b"file00260"]
         assert item.attributes.node == new
         assert item.attributes.size == 5
@@ -200,10 +205,10 @@ async def test_a_chunk_of_which_nothing_is_left() -> None:
     async with mounted() as m:
         names = fill(m, 2 * CHUNK + 1)
         r = await reader(m)
-        items = await r.next()
+        await r.next()
         for name in names[CHUNK : 2 * CHUNK]:
             await m.fs.unlink(WHO, ROOT, name)
-        assert await r.rest(items[-1].next_id) == names[-1:]
+        assert await r.rest(BEHIND_CHUNK) == names[-1:]
         await r.close()
 
 
@@ -334,12 +339,12 @@ async def test_a_directory_and_the_one_above_it_can_be_listed_too() -> None:
 
 
 async def turns_for(m: Mounted, pause_s: float) -> int:
-    """How often the server is asked by a reader who takes so long for each few entries."""
+    """How often the server is asked by a reader who takes so long for each chunk."""
     r = await reader(m)
     before, after = m.server.turnarounds, 0
     while items := await r.next(after):
         after = items[-1].next_id
-        await trio.sleep(pause_s)
+        await trio.sleep(pause_s * len(items) / CHUNK)
     await r.close()
     return m.server.turnarounds - before
 

@@ -10,7 +10,7 @@ import trio
 
 from smbfs.cache.dirty import room_for
 from smbfs.errors import StatusError
-from smbfs.fuse.server import ROOT
+from smbfs.fuse.server import MISS, ROOT, FileHandle
 from smbfs.vfs import writing
 from smbfs.vfs.openfile import DataPolicy
 from smbfs.wire.header import Command
@@ -66,6 +66,55 @@ async def test_large_writes_are_kept_without_a_copy() -> None:
         assert ground.file.dirty.under_way[0].parts[0] is data
         held.open()
         await ground.close(fh)
+
+
+async def test_what_there_is_room_for_is_taken_without_waiting() -> None:
+    async with bench(b"music") as ground:
+        fh = await ground.open()
+        assert ground.fs.write_now(WHO, fh, 1, b"aes") == 3
+        await ground.close(fh)
+        assert ground.data == b"maesc"
+
+
+@pytest.mark.parametrize("flags", [DIRECT, APPEND, BOTH | os.O_SYNC])
+async def test_what_goes_straight_to_the_server_waits(flags: int) -> None:
+    async with bench() as ground:
+        fh = await ground.open(flags)
+        assert ground.content.write_now(fh, 0, b"x") is MISS
+        await ground.close(fh)
+        assert ground.data == b""
+
+
+async def test_nothing_is_taken_without_waiting_that_may_have_to_wait() -> None:
+    async with bench(policy=DataPolicy(cache_bytes=2 * MIB)) as ground:
+        fh, appending = await ground.open(), await ground.open(APPEND)
+        assert ground.content.write_now(fh, 0, b"") is MISS
+        assert ground.content.write_now(fh, 1, b"behind a gap") is MISS
+        assert ground.content.write_now(FileHandle(99), 0, b"x") is MISS
+        held = ground.gate(Command.WRITE)
+        assert ground.content.write_now(fh, 0, bytes(700 * KIB)) == 700 * KIB
+        assert ground.content.write_now(fh, 0, bytes(700 * KIB)) is MISS  # no room
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ground.write, appending, 0, b"appended")
+            await ground.settled()
+            assert ground.content.write_now(fh, 0, b"x") is MISS  # somebody is in the door
+            held.open()
+        await ground.close(fh)
+        await ground.close(appending)
+
+
+@pytest.mark.logs("could not be written: WRITE file: DISK_FULL")
+async def test_a_lost_write_is_told_by_one_that_waits() -> None:
+    async with bench() as ground:
+        fh = await ground.open()
+        ground.server.script.append(Fails(on=Command.WRITE, status=Status.DISK_FULL))
+        await ground.write(fh, 0, b"lost")
+        await ground.settled()
+        assert ground.content.write_now(fh, 0, b"x") is MISS
+        with pytest.raises(OSError, match="lost"):
+            await ground.content.write(fh, 0, b"x")
+        with pytest.raises(OSError, match="lost"):
+            await ground.content.flush(fh)
 
 
 async def test_a_write_of_nothing_changes_nothing() -> None:

@@ -66,8 +66,9 @@ class Page:
         self.parts += parts
         self._room -= sum(map(len, parts))
         self.is_full = not all_fitted
+        listed = self._fs.listed
         for node in nodes:
-            self._fs.listed(node)
+            listed(node)
         self.nodes += nodes
 
     def undo(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from typing import TYPE_CHECKING
 
 from smbfs.fuse.native import answers, uapi
@@ -25,7 +26,6 @@ from smbfs.fuse.native.questions import (
     LkIn,
     LseekIn,
     OpenIn,
-    ReadIn,
     ReleaseIn,
     WriteIn,
 )
@@ -47,6 +47,8 @@ from smbfs.wire.codec import WireError
 if TYPE_CHECKING:
     from smbfs.vfs.filesystem import Filesystem
 
+READ = struct.Struct("=QQI")  # what is needed of a `ReadIn`: descriptor, offset, size
+WRITTEN = struct.Struct("=" + WriteOut.LAYOUT)
 KILL_SUIDGID = 1  # OPEN's and CREATE's open_flags
 WRITE_KILL_SUIDGID = 4  # WRITE's write_flags
 KEPT_BYTES = 64 * 1024  # shorter data are copied, or they would keep a large buffer in use
@@ -137,26 +139,48 @@ async def syncfs(fs: Filesystem, request: Request, node: Node, view: memoryview)
 # Data
 
 
+def _reading(view: memoryview) -> tuple[FileHandle, int, int]:
+    try:
+        return READ.unpack_from(view, uapi.IN_HEADER)  # type: ignore[return-value]  # three numbers
+    except struct.error:
+        raise WireError("a read that is cut off") from None
+
+
 def read_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
-    asked = ReadIn.parse(view)
-    views = fs.read_now(request, FileHandle(asked.fh), asked.offset, asked.size)
-    return views if isinstance(views, Miss) else Answer(views)
+    fh, offset, size = _reading(view)
+    views = fs.read_now(request, fh, offset, size)
+    return MISS if views is MISS else Answer(views)
 
 
 async def read(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
-    asked = ReadIn.parse(view)
-    return Answer(await fs.read(request, FileHandle(asked.fh), asked.offset, asked.size))
+    return Answer(await fs.read(request, *_reading(view)))
 
 
-async def write(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+def _writing(view: memoryview) -> WriteIn:
     asked = WriteIn.parse(view)
     if len(asked.data) != asked.size:
         raise WireError("a write of another length than it says")
+    if asked.size < KEPT_BYTES:
+        asked.data = bytes(asked.data)
+    return asked
+
+
+def write_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
+    asked = _writing(view)
+    count = fs.write_now(request, FileHandle(asked.fh), asked.offset, asked.data)
+    if count is MISS:
+        return MISS
     if asked.write_flags & WRITE_KILL_SUIDGID:
         fs.drop_privileges(node)
-    data = asked.data if asked.size >= KEPT_BYTES else bytes(asked.data)
-    count = await fs.write(request, FileHandle(asked.fh), asked.offset, data)
-    return Answer((bytes(WriteOut(size=count)),))
+    return Answer((WRITTEN.pack(count),))
+
+
+async def write(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
+    asked = _writing(view)
+    if asked.write_flags & WRITE_KILL_SUIDGID:
+        fs.drop_privileges(node)
+    count = await fs.write(request, FileHandle(asked.fh), asked.offset, asked.data)
+    return Answer((WRITTEN.pack(count),))
 
 
 # Room and copies

@@ -74,7 +74,7 @@ def told(fs: Filesystem, entry: Entry) -> Answer:
 
 def lookup_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
     entry = fs.lookup_now(request, node, one_name(view[40:]))
-    return entry if isinstance(entry, Miss) else told(fs, entry)
+    return MISS if entry is MISS else told(fs, entry)
 
 
 async def lookup(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
@@ -83,7 +83,7 @@ async def lookup(fs: Filesystem, request: Request, node: Node, view: memoryview)
 
 def getattr_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
     found = fs.getattr_now(request, node, None)
-    return found if isinstance(found, Miss) else answers.attributes(found)
+    return MISS if found is MISS else answers.attributes(found)
 
 
 async def getattr(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
@@ -92,7 +92,7 @@ async def getattr(fs: Filesystem, request: Request, node: Node, view: memoryview
 
 def statx_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
     found = fs.getattr_now(request, node, None)
-    return found if isinstance(found, Miss) else answers.statx(found)
+    return MISS if found is MISS else answers.statx(found)
 
 
 async def statx(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:

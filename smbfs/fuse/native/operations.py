@@ -120,7 +120,7 @@ OPERATIONS: dict[int, Operation] = {
     Opcode.TMPFILE: _changes(files.tmpfile),
     Opcode.READ: _moves(files.read, files.read_now),
     Opcode.WRITE: Operation(
-        None, files.write, Ending.CHANGES, DATA, keeps_buffer=True, is_on_open=True
+        files.write_now, files.write, Ending.CHANGES, DATA, keeps_buffer=True, is_on_open=True
     ),
     Opcode.FLUSH: _moves(files.flush, files.flush_now, Ending.CLOSES),
     Opcode.RELEASE: _moves(files.release, None, Ending.NEVER),

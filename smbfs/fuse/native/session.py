@@ -23,11 +23,11 @@ from smbfs.fuse.native.answers import Answer, Parts
 from smbfs.fuse.native.buffers import Buffers
 from smbfs.fuse.native.greeting import Agreed, TooOld, Wishes, agree, other_major
 from smbfs.fuse.native.operations import OPERATIONS, Ending, Operation
-from smbfs.fuse.native.questions import InHeader, InitIn, InterruptIn
+from smbfs.fuse.native.questions import InitIn, InterruptIn
 from smbfs.fuse.native.replies import OutHeader
 from smbfs.fuse.native.signals import is_exiting, signals_of
 from smbfs.fuse.native.uapi import IN_HEADER, LONGEST_HEADER, MAJOR, OUT_HEADER, Opcode
-from smbfs.fuse.server import Miss, Node, Request, bounded, errno_of
+from smbfs.fuse.server import MISS, Node, Request, bounded, errno_of
 from smbfs.wire.codec import WireError
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANY = 32  # requests answered at a stretch before others get their turn
+LARGE = 64 * 1024  # so many bytes count as one more: what is written has to be sent as well
 ASK_AGAIN_S = 0.1  # after a signal that did not end the call there may come one that does
 WITHDRAWN = (errno.ENOENT, errno.EINTR)  # the asker gave up before we read it
 UNMOUNTED = (errno.ENODEV, errno.ECONNABORTED, errno.EPIPE)
 INTERRUPT_BIT = 1  # in the number of an INTERRUPT's own reply
-HEADER = struct.Struct("=" + InHeader.LAYOUT)
+HEADER = struct.Struct("=4xIQQIII")  # what is needed of an `InHeader`
 REPLY = struct.Struct("=" + OutHeader.LAYOUT)
 
 
@@ -123,7 +124,7 @@ class Session:
             if size < IN_HEADER:
                 return  # the other end of a socket closed
             self._take(memoryview(buffer)[:size], nursery)
-            since_pause += 1
+            since_pause += 1 + size // LARGE
             if since_pause >= MANY:
                 since_pause = 0
                 await trio.lowlevel.checkpoint()
@@ -132,7 +133,7 @@ class Session:
 
     def _take(self, view: memoryview, nursery: trio.Nursery) -> None:
         """Answer a request, or start a task that will; never raises."""
-        _, opcode, unique, node, uid, gid, pid, _ = HEADER.unpack_from(view)
+        opcode, unique, node, uid, gid, pid = HEADER.unpack_from(view)
         operation = OPERATIONS.get(opcode)
         if operation is None:
             self._special(opcode, unique, view, nursery)
@@ -143,21 +144,21 @@ class Session:
         request = Request(uid, gid, pid)
         if operation.now is not None:
             try:
-                answer = operation.now(self._fs, request, Node(node), view)
+                answer = operation.now(self._fs, request, node, view)
             except Exception as error:
                 if operation.has_reply:
                     self._refuse(unique, _errno_of(error))
                 else:
                     log.exception("bug: opcode %d failed", opcode)
                 return
-            if not isinstance(answer, Miss):
+            if answer is not MISS:
                 if operation.has_reply:
                     self._send(unique, answer)
                 return
         kept = view if operation.keeps_buffer else memoryview(bytes(view))
         pending = Pending(request, unique, operation.ending)
         self._pending[unique] = pending
-        nursery.start_soon(self._answer, operation, pending, Node(node), kept)
+        nursery.start_soon(self._answer, operation, pending, node, kept)
 
     def _special(self, opcode: int, unique: int, view: memoryview, nursery: trio.Nursery) -> None:
         """Take what concerns the conversation itself, or what no file here can do."""

@@ -74,14 +74,21 @@ FILE_CASES = [
         Opcode.WRITE,
         questions.WriteIn(fh=9, offset=5, size=4, data=b"data"),
         {"write": 4},
-        [("write", 9, 5, b"data")],
+        [("write_now", 9, 5, b"data"), ("write", 9, 5, b"data")],
         bytes(WriteOut(size=4)),
     ),
     Case(
         Opcode.WRITE,
         questions.WriteIn(fh=9, offset=5, size=4, write_flags=4, data=b"data"),
         {"write": 4},
-        [("drop_privileges", NODE), ("write", 9, 5, b"data")],
+        [("write_now", 9, 5, b"data"), ("drop_privileges", NODE), ("write", 9, 5, b"data")],
+        bytes(WriteOut(size=4)),
+    ),
+    Case(
+        Opcode.WRITE,
+        questions.WriteIn(fh=9, offset=5, size=4, write_flags=4, data=b"data"),
+        {"write_now": 4},
+        [("write_now", 9, 5, b"data"), ("drop_privileges", NODE)],
         bytes(WriteOut(size=4)),
     ),
     Case(
