@@ -141,7 +141,7 @@ async def syncfs(fs: Filesystem, request: Request, node: Node, view: memoryview)
 
 def _reading(view: memoryview) -> tuple[FileHandle, int, int]:
     try:
-        return READ.unpack_from(view, uapi.IN_HEADER)  # type: ignore[return-value]  # three numbers
+        return READ.unpack_from(view, uapi.IN_HEADER)
     except struct.error:
         raise WireError("a read that is cut off") from None
 
