@@ -14,13 +14,14 @@ from collections.abc import Iterator
 
 TRANSPORTS = ("native", "pyfuse3")  # in the order in which the tests take them
 
-# What only one way cannot do is a promise of its own: the test, where it runs, and why only there.
+# What only one way can do, or cannot, is a promise of its own: the test or a module of tests, where
+# it runs, and why only there.
 ONLY: dict[str, tuple[str, str]] = {
     "tests/mount/test_open.py::test_a_file_without_a_name_is_refused_in_plain_words": (
         "pyfuse3",
         "it has no call for O_TMPFILE",
     ),
-    "tests/semantics/test_absence.py::test_locks_stay_here": (
+    "tests/semantics/test_locks.py::test_locks_stay_here": (
         "pyfuse3",
         "it has no calls for locks: the kernel keeps them, and the server hears of none",
     ),
@@ -29,6 +30,23 @@ ONLY: dict[str, tuple[str, str]] = {
         "it has no calls for fallocate and lseek",
     ),
 }
+NATIVE = (  # modules, and tests, about what pyfuse3 has no call for
+    "tests/semantics/test_room.py",
+    "tests/semantics/test_locks.py::test_locks_hold_elsewhere",
+    "tests/semantics/test_locks.py::test_waiting",
+    "tests/semantics/test_locks.py::test_what_was_written_under_a_lock",
+    "tests/semantics/test_locks.py::test_locks_are_enforced",
+    "tests/semantics/test_locks.py::test_a_close_lets_go_of_a_process_s_locks",
+    "tests/semantics/test_locks.py::test_the_last_descriptor_lets_go",
+    "tests/semantics/test_locks.py::test_who_is_killed_holds_nothing",
+    "tests/semantics/test_locks.py::test_a_part_that_is_let_go",
+    "tests/semantics/test_absence.py::test_who_is_killed_is_gone",
+    "tests/semantics/test_absence.py::test_interrupting",
+    "tests/mount/test_native.py",
+)
+ONLY |= dict.fromkeys(
+    NATIVE, ("native", "pyfuse3 has no calls for locks, holes, copies, flags and interrupts")
+)
 
 
 class Outside(RuntimeError):
@@ -62,4 +80,7 @@ MATRIX = Matrix()
 
 def transports_of(test: str) -> tuple[str, ...]:
     """The transports for which a test runs, by its node id without parameters."""
-    return (ONLY[test][0],) if test in ONLY else TRANSPORTS
+    for name in (test, test.partition("::")[0]):
+        if name in ONLY:
+            return (ONLY[name][0],)
+    return TRANSPORTS

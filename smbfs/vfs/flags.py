@@ -42,6 +42,7 @@ async def put(volume: Volume, inode: Inode, flags: int) -> None:
         await _compress(volume, inode, bool(flags & COMPRESSED))
     if change & IMMUTABLE and flags & IMMUTABLE:
         await _set_read_only(volume, inode, True)
+    await volume.dropped(inode)  # the kernel does not know that this changes the mode
 
 
 async def _set_read_only(volume: Volume, inode: Inode, is_on: bool) -> None:

@@ -1,14 +1,15 @@
-"""LOCK, LOSS and MOUNT promises: what ends at this machine, and what when nobody answers."""
+"""LOSS and MOUNT promises: what becomes of calls when nobody answers, and of mounts."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,36 +19,7 @@ from tests.samba import Samba
 from tests.semantics.conftest import Here, meanwhile
 from tests.semantics.document import proves
 
-LOCKS = """
-import fcntl, os, sys
-fd = os.open(sys.argv[1], os.O_RDWR)
-getattr(fcntl, sys.argv[2])(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-"""
 MIB = 1 << 20
-
-
-def can_lock(path: os.PathLike[str], call: str) -> bool:
-    """Whether another program gets an exclusive lock by this call of fcntl."""
-    command = [sys.executable, "-c", LOCKS, str(path), call]
-    return subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 0
-
-
-@proves("LOCK-1 `flock` and `fcntl` locks hold between the programs of this mount.")
-@pytest.mark.parametrize("call", ["flock", "lockf"])
-def test_locks(here: Here, call: str) -> None:
-    with opened(here.path / "file", os.O_CREAT | os.O_RDWR) as fd:
-        getattr(fcntl, call)(fd, fcntl.LOCK_EX)
-        assert not can_lock(here.path / "file", call)
-        getattr(fcntl, call)(fd, fcntl.LOCK_UN)
-        assert can_lock(here.path / "file", call)
-
-
-@proves("LOCK-2 The server is not told of them: a lock here stops nobody elsewhere.")
-@pytest.mark.parametrize("call", ["flock", "lockf"])
-def test_locks_stay_here(here: Here, call: str) -> None:
-    with opened(here.path / "file", os.O_CREAT | os.O_RDWR) as fd:
-        getattr(fcntl, call)(fd, fcntl.LOCK_EX)
-        assert can_lock(here.through("actimeo=0") / "file", call)
 
 
 @proves(
@@ -140,8 +112,8 @@ def test_open_files_are_lost(private: Samba) -> None:
 
 
 @proves(
-    "LOSS-4 Bytes that were taken and not yet sent when the connection was lost are lost, and the "
-    "close says so."
+    "LOSS-4 Bytes that were taken and not yet sent when the connection was lost are lost, and the"
+    " close says so."
 )
 def test_unsent_bytes_are_lost(private: Samba) -> None:
     with MountedShare(private) as mounted:
@@ -167,9 +139,111 @@ def test_nothing_is_repeated(private: Samba) -> None:
         assert os.listdir(mounted.behind) == ["one"]
 
 
+DOINGS = {  # what a program does to a mount, as its argument
+    "look": "os.stat(path / 'name')",
+    "list": "os.listdir(path)",
+    "read": "os.pread(open_before, 4096, 0)",
+    "remove": "os.unlink(path / 'gone')",
+    "close what was written": "os.pwrite(open_before, b'y' * 100_000, 0)",
+    "lock": "fcntl.lockf(open_before, fcntl.LOCK_EX)",
+}
+DOER = """
+import fcntl, os, pathlib, sys
+path = pathlib.Path(sys.argv[1])
+open_before = os.open(path / "file", os.O_RDWR)
+os.path.exists(path / "gone")
+print("ready", flush=True)
+sys.stdin.readline()
+{doing}
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+def doer(path: Path, doing: str) -> subprocess.Popen[bytes]:
+    """A program that does something once it is told to, and is about to."""
+    code = DOER.format(doing=doing)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def begin(process: subprocess.Popen[bytes]) -> None:
+    """Tell it to, and give it time to wait for an answer."""
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    time.sleep(0.5)
+
+
 @proves(
-    "MOUNT-1 The command ends with status 0 when the mount answers, and leaves nothing mounted if "
-    "it ends otherwise."
+    "LOSS-6 With `transport=native`, a process that is killed does not wait for a server that "
+    "does not answer, whatever it was doing."
+)
+def test_who_is_killed_is_gone(private: Samba) -> None:
+    (private["share"].path / "file").write_bytes(b"x" * 200_000)
+    (private["share"].path / "gone").touch()
+    with MountedShare(private, "share", "actimeo=60") as mounted:
+        doers = [doer(mounted.path, doing) for doing in DOINGS.values()]
+        private.freeze()
+        for process in doers:
+            begin(process)
+        for process in doers:
+            started = time.monotonic()
+            process.kill()
+            process.communicate(timeout=30)
+            # 0.1 s on an idle machine; `timeout=` is 15.
+            assert time.monotonic() - started < 3
+        private.thaw()
+        # The removal was on its way and comes through.
+        assert eventually(lambda: os.listdir(mounted.behind) == ["file"])
+
+
+@proves(
+    "LOSS-7 With `transport=native`, Ctrl-C ends a call that waits for the server, unless it "
+    "changes something and the program handles the signal."
+)
+def test_interrupting(private: Samba) -> None:
+    (private["share"].path / "file").touch()
+    (private["share"].path / "gone").touch()
+    with MountedShare(private, "share", "actimeo=60", "timeout=12") as mounted:
+        looking = doer(mounted.path, DOINGS["look"])
+        removing = doer(mounted.path, DOINGS["remove"])  # Python handles SIGINT
+        private.freeze()
+        begin(looking)
+        begin(removing)
+        started = time.monotonic()
+        listing = subprocess.Popen(["ls", mounted.path])
+        time.sleep(0.3)
+        for process in (listing, looking, removing):
+            process.send_signal(signal.SIGINT)
+        assert listing.wait(30) == -signal.SIGINT
+        looking.communicate(timeout=30)
+        assert time.monotonic() - started < 4
+        assert looking.returncode == -signal.SIGINT
+        assert removing.poll() is None
+        private.thaw()
+        removing.communicate(timeout=30)
+        assert os.listdir(mounted.behind) == ["file"]
+
+
+@proves("LOSS-8 If smbfs is killed, its mount is taken off within a second.")
+def test_a_killed_daemon(samba: Samba) -> None:
+    mounted = MountedShare(samba)
+    mounted.mount()
+    os.kill(mounted.pid, signal.SIGKILL)
+    mounted.wait_for_end()
+    assert eventually(lambda: not mounted.is_mounted(), 10)
+    mounted.close()
+
+
+@proves(
+    "MOUNT-1 The command ends with status 0 when the mount answers, and leaves nothing mounted if"
+    " it ends otherwise."
 )
 def test_mounting(samba: Samba) -> None:
     with MountedShare(samba, "nested") as mounted:

@@ -93,8 +93,8 @@ def test_what_cannot_be_stored(here: Here) -> None:
 
 
 @proves(
-    "STAT-5 With `ids=strict`, a `chmod` or `chown` whose result `stat` would not show fails with "
-    "EPERM."
+    "STAT-5 With `ids=strict`, a `chmod` or `chown` whose result `stat` would not show fails with"
+    " EPERM."
 )
 def test_strict_ids(here: Here) -> None:
     file = here.through("ids=strict") / "file"

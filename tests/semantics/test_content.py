@@ -129,8 +129,8 @@ def test_read_your_writes(here: Here) -> None:
 
 
 @proves(
-    "WRITE-2 `write` returns when the bytes are taken; `close` returns when the server has all of "
-    "them."
+    "WRITE-2 `write` returns when the bytes are taken; `close` returns when the server has all of"
+    " them."
 )
 def test_close_waits(private: Samba) -> None:
     data = noise(2 * MIB)

@@ -22,8 +22,8 @@ TARGETS = ["file", "../up/and away", "/usr/bin/env", "ünïcode\\:*", "x" * 1024
 
 
 @proves(
-    "LINK-1 A hard link is made by the server; all names of a file share one inode number and its "
-    "link count."
+    "LINK-1 A hard link is made by the server; all names of a file share one inode number and its"
+    " link count."
 )
 def test_hard_links(here: Here) -> None:
     (here.path / "one").write_text("1")
@@ -39,8 +39,8 @@ def test_hard_links(here: Here) -> None:
 
 
 @proves(
-    "LINK-2 The link count of a file that is known only from a listing is the number of its names "
-    "known here, until the file itself is asked."
+    "LINK-2 The link count of a file that is known only from a listing is the number of its names"
+    " known here, until the file itself is asked."
 )
 def test_links_in_listings(here: Here) -> None:
     (here.behind / "directory").mkdir()
@@ -54,8 +54,8 @@ def test_links_in_listings(here: Here) -> None:
 
 
 @proves(
-    "LINK-3 A symbolic link is made as the server's own kind of link where it allows that and the "
-    "target is relative; otherwise as a file that Linux and macOS read as a link."
+    "LINK-3 A symbolic link is made as the server's own kind of link where it allows that and the"
+    " target is relative; otherwise as a file that Linux and macOS read as a link."
 )
 def test_symbolic_links_on_a_server_without(here: Here) -> None:
     (here.path / "file").write_text("found")
@@ -68,8 +68,8 @@ def test_symbolic_links_on_a_server_without(here: Here) -> None:
 
 
 @proves(
-    "LINK-3 A symbolic link is made as the server's own kind of link where it allows that and the "
-    "target is relative; otherwise as a file that Linux and macOS read as a link."
+    "LINK-3 A symbolic link is made as the server's own kind of link where it allows that and the"
+    " target is relative; otherwise as a file that Linux and macOS read as a link."
 )
 def test_symbolic_links_on_a_server_that_has_them(samba: Samba, tmp_path: Path) -> None:
     volume = Volume("share", reparse=True)
@@ -96,8 +96,8 @@ def test_links_that_are_refused(here: Here) -> None:
 
 
 @proves(
-    "LINK-5 The target of a link is kept byte for byte and may lead anywhere, out of the mount as "
-    "well."
+    "LINK-5 The target of a link is kept byte for byte and may lead anywhere, out of the mount as"
+    " well."
 )
 def test_targets(here: Here) -> None:
     for number, target in enumerate(TARGETS):

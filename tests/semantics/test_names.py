@@ -44,8 +44,8 @@ def renameat2(old: Path, new: Path, flags: int) -> None:
 
 
 @proves(
-    "NAME-1 `rename` puts a file in the place of another in one step: there is no moment at which "
-    "the name is absent."
+    "NAME-1 `rename` puts a file in the place of another in one step: there is no moment at which"
+    " the name is absent."
 )
 def test_rename_replaces_in_one_step(here: Here) -> None:
     (here.path / "file").write_text("0")
@@ -219,8 +219,8 @@ def test_forbidden_characters_unmapped(here: Here) -> None:
 
 
 @proves(
-    "NAME-12 Upper and lower case are the same where the server says so: both spellings then lead "
-    "to one file."
+    "NAME-12 Upper and lower case are the same where the server says so: both spellings then lead"
+    " to one file."
 )
 def test_case(here: Here) -> None:
     (here.behind / "Some File").write_text("one")
@@ -230,8 +230,8 @@ def test_case(here: Here) -> None:
 
 
 @proves(
-    "NAME-13 A listing tells each name that was there all the while exactly once, however long it "
-    "is."
+    "NAME-13 A listing tells each name that was there all the while exactly once, however long it"
+    " is."
 )
 def test_long_listings(here: Here) -> None:
     names = {f"stays {number:04}" for number in range(MANY)}

@@ -58,8 +58,8 @@ def test_straight_writes_fail_at_once(private: Samba) -> None:
 
 
 @proves(
-    "WRITE-7 With `O_APPEND` each write goes to where the file ends on the server at that moment, "
-    "whatever was appended elsewhere."
+    "WRITE-7 With `O_APPEND` each write goes to where the file ends on the server at that moment,"
+    " whatever was appended elsewhere."
 )
 def test_append(here: Here) -> None:
     with opened(here.path / "log", NEW | os.O_APPEND) as fd:
@@ -72,8 +72,8 @@ def test_append(here: Here) -> None:
 
 
 @proves(
-    "WRITE-8 A file can be made shorter or longer while it is written to, and what is added reads "
-    "as zeros."
+    "WRITE-8 A file can be made shorter or longer while it is written to, and what is added reads"
+    " as zeros."
 )
 def test_sizes(here: Here) -> None:
     with opened(here.path / "file", NEW) as fd:
@@ -105,7 +105,10 @@ def test_shared_mappings(here: Here) -> None:
     assert (here.behind / "file").read_bytes()[PAGE : PAGE + 6] == b"mapped"
 
 
-@proves("WRITE-11 `copy_file_range` copies, by way of this machine.")
+@proves(
+    "WRITE-11 `copy_file_range` copies; with `transport=native` the server does it where it can, "
+    "and the bytes do not travel."
+)
 def test_copies(here: Here) -> None:
     data = noise(300_000)
     (here.behind / "from").write_bytes(data)
@@ -115,7 +118,10 @@ def test_copies(here: Here) -> None:
     assert (here.behind / "to").read_bytes() == data
 
 
-@proves("WRITE-12 `fallocate` fails with EOPNOTSUPP, and `SEEK_HOLE` knows of no holes.")
+@proves(
+    "WRITE-12 With `transport=pyfuse3`, `fallocate` fails with EOPNOTSUPP, and `SEEK_HOLE` knows "
+    "of no holes."
+)
 def test_what_pyfuse3_has_not(here: Here) -> None:
     with opened(here.path / "file", NEW) as fd:
         os.ftruncate(fd, 10 << 20)

@@ -1,0 +1,158 @@
+"""What the native transport is for, with real programs: databases, copies, sparse files, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.line import Line
+from tests.mount.ground import Here, noise, opened
+from tests.mounted import MountedShare
+from tests.samba import Samba
+
+MIB = 1 << 20
+TRANSACTIONS = 40  # of each program; `python -m tests.bench.together` does a thousand
+WRITER = """
+import sqlite3, sys
+path, who, count, mode = sys.argv[1:]
+db = sqlite3.connect(path, timeout=120, isolation_level=None)
+db.execute(f"pragma journal_mode={mode}")
+for number in range(int(count)):
+    db.execute("begin immediate")
+    db.execute("update total set value = value + 1")
+    db.execute("insert into done values (?, ?)", (who, number))
+    db.execute("commit")
+"""
+
+
+@pytest.mark.parametrize("mode", ["delete", "truncate"])
+def test_a_database_that_two_machines_write_to(here: Here, mode: str) -> None:
+    db = sqlite3.connect(here.path / "db")
+    db.execute("create table done (who, number)")
+    db.execute("create table total (value)")
+    db.execute("insert into total values (0)")
+    db.commit()
+    db.close()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, path / "db", who, str(TRANSACTIONS), mode])
+        for path, who in ((here.path, "here"), (here.other, "there"))
+    ]
+    assert [writer.wait(90) for writer in writers] == [0, 0]
+    db = sqlite3.connect(here.path / "db")
+    assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
+    assert db.execute("select value from total").fetchall() == [(2 * TRANSACTIONS,)]
+    counts = db.execute("select who, count(distinct number) from done group by who").fetchall()
+    assert counts == [("here", TRANSACTIONS), ("there", TRANSACTIONS)]
+    db.close()
+
+
+@pytest.fixture
+def counted(server: Samba) -> Iterator[tuple[MountedShare, Line]]:
+    """A mount whose line to the server counts the bytes."""
+    with Line(server.port) as line, MountedShare(server, "share", f"port={line.port}") as mounted:
+        yield mounted, line
+
+
+def test_a_copy_does_not_travel(here: Here, counted: tuple[MountedShare, Line]) -> None:
+    mounted, line = counted
+    place = mounted.path / here.path.name
+    (here.behind / "from").write_bytes(noise(MIB) * 48)
+    before = line.passed
+    subprocess.run(["cp", "--reflink=auto", place / "from", place / "to"], check=True, timeout=60)
+    assert line.passed - before < MIB
+    subprocess.run(["cmp", here.behind / "from", here.behind / "to"], check=True, timeout=60)
+
+
+def test_reserving_room_does_not_travel_either(
+    here: Here, counted: tuple[MountedShare, Line]
+) -> None:
+    mounted, line = counted
+    with opened(mounted.path / here.path.name / "file", os.O_CREAT | os.O_RDWR) as fd:
+        before = line.sent
+        os.posix_fallocate(fd, 0, 64 * MIB)
+        assert line.sent - before < 5 * 1024  # some requests; it would be 16,384 without the call
+        assert os.fstat(fd).st_size == 64 * MIB
+
+
+def test_copies_between_two_files_that_are_written(here: Here) -> None:
+    data = bytearray(noise(3 * MIB))
+    with (
+        opened(here.path / "from", os.O_CREAT | os.O_RDWR) as source,
+        opened(here.path / "to", os.O_CREAT | os.O_RDWR) as target,
+    ):
+        os.pwrite(source, data, 0)  # unsent when the copy begins
+        os.pwrite(target, b"t" * MIB, 0)
+        assert os.copy_file_range(source, target, MIB, 1 * MIB, MIB // 2) == MIB
+        assert os.pread(target, 2 * MIB, 0) == b"t" * (MIB // 2) + data[MIB : 2 * MIB]
+        os.pwrite(target, b"after", MIB)
+    expected = bytearray(b"t" * (MIB // 2) + data[MIB : 2 * MIB])
+    expected[MIB : MIB + 5] = b"after"
+    assert (here.behind / "to").read_bytes() == expected
+
+
+def test_a_sparse_file_stays_sparse_in_a_copy(here: Here, tmp_path: Path) -> None:
+    with opened(here.path / "image", os.O_CREAT | os.O_RDWR) as fd:
+        os.ftruncate(fd, 64 * MIB)
+        for offset in (0, 20 * MIB, 63 * MIB):
+            os.pwrite(fd, noise(8192, offset), offset)
+    copies = {"on the share": here.path / "copy", "away from it": tmp_path / "copy"}
+    for copy in copies.values():
+        command = ["cp", "--sparse=auto", str(here.path / "image"), str(copy)]
+        subprocess.run(command, check=True, timeout=60)
+        subprocess.run(["cmp", here.path / "image", copy], check=True, timeout=60)
+        assert copy.stat().st_blocks * 512 < MIB
+    assert (here.behind / "copy").stat().st_blocks * 512 < MIB
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_program_that_waits_for_a_lock_can_be_ended(here: Here, number: signal.Signals) -> None:
+    (here.path / "file").touch()
+    code = "import fcntl, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    code += "f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('got', flush=True)\n"
+    code += "sys.stdin.read()"
+    command = [sys.executable, "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*command, here.other / "file"], stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"got\n"
+        with subprocess.Popen([*command, here.path / "file"], stdin=pipe) as waiter:
+            time.sleep(0.5)
+            waiter.send_signal(number)
+            started = time.monotonic()
+            assert waiter.wait(20) == -number
+            assert time.monotonic() - started < 2
+        holder.communicate(b"", timeout=20)
+    # What was asked for by the one that is gone is not held by anybody.
+    with subprocess.Popen([*command, here.path / "file"], stdin=pipe, stdout=pipe) as last:
+        assert last.stdout is not None
+        assert last.stdout.readline() == b"got\n"
+        last.communicate(b"", timeout=20)
+
+
+def test_sixty_four_writers_need_no_more_memory_than_they_may(server: Samba, here: Here) -> None:
+    with (
+        Line(server.port, rate=30e6) as line,
+        MountedShare(server, "share", f"port={line.port}", "cache_mem=16M") as mounted,
+    ):
+        place = mounted.path / here.path.name
+        code = (
+            "import sys; f = open(sys.argv[1], 'wb', 0)\nfor _ in range(3): f.write(bytes(1 << 20))"
+        )
+        writers = [
+            subprocess.Popen([sys.executable, "-c", code, place / str(number)])
+            for number in range(64)
+        ]
+        assert [writer.wait(90) for writer in writers] == [0] * 64
+        status = Path(f"/proc/{mounted.pid}/status").read_text()
+    [peak_kib] = [int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line]
+    # Half of cache_mem, a request of 1 MiB for each that waits, and the program itself.
+    assert peak_kib < (8 + 64 + 90) * 1024
+    assert {file.stat().st_size for file in here.behind.iterdir()} == {3 * MIB}
