@@ -150,7 +150,7 @@ DOINGS = {  # what a program does to a mount, as its argument
 DOER = """
 import fcntl, os, pathlib, sys
 path = pathlib.Path(sys.argv[1])
-open_before = os.open(path / "file", os.O_RDWR)
+open_before = os.open(path / sys.argv[2], os.O_RDWR | os.O_CREAT)
 os.path.exists(path / "gone")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -160,12 +160,15 @@ sys.stdin.readline()
 """
 
 
-def doer(path: Path, doing: str) -> subprocess.Popen[bytes]:
-    """A program that does something once it is told to, and is about to."""
+def doer(path: Path, doing: str, name: str = "file") -> subprocess.Popen[bytes]:
+    """A program that does something once it is told to, and is about to.
+
+    Each has a file of its own: while one waits for a page, the kernel lets no other at it.
+    """
     code = DOER.format(doing=doing)
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=pipe, stdout=pipe, stderr=pipe
+        [sys.executable, "-c", code, str(path), name], stdin=pipe, stdout=pipe, stderr=pipe
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -185,10 +188,11 @@ def begin(process: subprocess.Popen[bytes]) -> None:
     "does not answer, whatever it was doing."
 )
 def test_who_is_killed_is_gone(private: Samba) -> None:
-    (private["share"].path / "file").write_bytes(b"x" * 200_000)
     (private["share"].path / "gone").touch()
+    for name in DOINGS:
+        (private["share"].path / name).write_bytes(b"x" * 200_000)
     with MountedShare(private, "share", "actimeo=60") as mounted:
-        doers = [doer(mounted.path, doing) for doing in DOINGS.values()]
+        doers = [doer(mounted.path, doing, name) for name, doing in DOINGS.items()]
         private.freeze()
         for process in doers:
             begin(process)
@@ -200,7 +204,7 @@ def test_who_is_killed_is_gone(private: Samba) -> None:
             assert time.monotonic() - started < 3
         private.thaw()
         # The removal was on its way and comes through.
-        assert eventually(lambda: os.listdir(mounted.behind) == ["file"])
+        assert eventually(lambda: set(os.listdir(mounted.behind)) == set(DOINGS))
 
 
 @proves(
