@@ -1,8 +1,8 @@
 """Takes a mount off when the daemon dies without doing it: a small shell that waits for our end.
 
 It holds the reading end of a pipe whose writing end only the daemon has.  A line means that all is
-well; its end without one is the daemon's death, and then what is still mounted there, and still is
-ours, goes.  Programs get ENOTCONN either way, but the folder is free for the next mount.
+well; its end without one is the daemon's death.  Then what is still mounted there, and still is
+ours, goes, and whatever waits in the kernel for an answer is let go.
 
 Easily broken: nothing of ours may be in its command line, where people look for the daemon; and
 it ignores the signals that a whole group of processes gets.
@@ -19,11 +19,14 @@ log = logging.getLogger(__name__)
 
 SCRIPT = """trap '' HUP INT TERM
 read -r line && exit 0
-grep -qF -e "$SMBFS_MOUNT" /proc/self/mountinfo || exit 0
-exec $SMBFS_UMOUNT "$SMBFS_PATH"
+topmost=$(grep -F -e " / $SMBFS_LINE " /proc/self/mountinfo | tail -n 1)
+case $topmost in *" $SMBFS_DEVICE / "*) ;; *) exit 0 ;; esac
+$SMBFS_UMOUNT "$SMBFS_PATH"
+abort=/sys/fs/fuse/connections/${SMBFS_DEVICE#*:}/abort
+if [ -w "$abort" ]; then echo 1 >"$abort"; fi
 """
 GOODBYE_S = 0.5  # it takes a millisecond, when nothing is served any more
-ESCAPED = {"\\": r"\134", " ": r"\040", "\t": r"\011", "\n": r"\012", "#": r"\043"}
+ESCAPED = {"\\": r"\134", " ": r"\040", "\t": r"\011", "\n": r"\012"}  # as the kernel does
 
 
 class Guardian:
@@ -36,7 +39,8 @@ class Guardian:
         self._process: subprocess.Popen[bytes] | None = None
         line = "".join(ESCAPED.get(character, character) for character in path)
         about = {
-            "SMBFS_MOUNT": f" {device} / {line} ",
+            "SMBFS_DEVICE": device,
+            "SMBFS_LINE": line,
             "SMBFS_UMOUNT": " ".join(command[:-1]),
             "SMBFS_PATH": path,
             "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin",

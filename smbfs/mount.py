@@ -115,8 +115,22 @@ class Mount:
 
     @property
     def is_attached(self) -> bool:
-        """Whether the mount table still holds it."""
-        return any(mounted.device == self.device for mounted in mountpoint.mounts())
+        """Whether the mount table still holds it, and nothing lies above it."""
+        on = mountpoint.mounted_on(self.mountpoint) if self.device else None
+        return on is not None and on.device == self.device
+
+    def note_the_end(self) -> None:
+        """Note that the kernel asks no more: from now on another mount may have our number."""
+        if not self.is_attached:
+            self.device = ""
+            self.dismiss()
+        self.ended.set()
+
+    def dismiss(self) -> None:
+        """Send the guardian home."""
+        guardian, self.guardian = self.guardian, None
+        if guardian is not None:
+            guardian.dismiss()
 
     @property
     def data_s(self) -> float:
@@ -309,7 +323,7 @@ async def _answer(mount: Mount, scope: trio.CancelScope) -> None:
         await mount.server.serve()
     except OSError as error:
         raise MountFailed(f"cannot serve {mount.mountpoint}: {error.strerror}") from error
-    mount.ended.set()
+    mount.note_the_end()
     scope.cancel()
 
 
@@ -350,6 +364,6 @@ async def _stop(mount: Mount, stop: Stop) -> None:
     if mount.is_attached:  # libfuse leaves a mount that was aborted
         remove = partial(mountpoint.unmount, mount.mountpoint)
         await stop.step("unmount", remove, STEP_S)
-    if mount.guardian is not None and not mount.is_attached:  # or it has something to do yet
-        mount.guardian.dismiss()
+    if not mount.is_attached:  # or the guardian has something to do yet
+        mount.dismiss()
     await stop.step("leave the share", mount.link.close, STEP_S)

@@ -58,7 +58,10 @@ class Mounted:
 
 def mounts() -> Iterator[Mounted]:
     """The mount table of this process, oldest first."""
-    for line in TABLE.read_text(errors="surrogateescape").splitlines():
+    # The kernel ends a line with a newline, and leaves in a path what else Python takes for an end.
+    for line in os.fsdecode(TABLE.read_bytes()).split("\n"):
+        if not line:
+            continue
         fields, _, rest = line.partition(" - ")
         device, path = fields.split(" ")[2], fields.split(" ")[4]
         kind, source = rest.split(" ")[:2]

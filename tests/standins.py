@@ -85,6 +85,9 @@ class House:
         self.table.clear()
         self.unmounted.set()
 
+    async def stop_files(self) -> None:
+        """What comes to pass while the last data are sent."""
+
     async def write_back(self, path: str) -> None:
         await self.does("write back")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -44,6 +45,32 @@ def test_a_mount_whose_daemon_dies_is_taken_off(
     one = Guardian(path, device, [script, "-l", "--", path])
     assert die(one) == 0
     assert (tmp_path / "done").read_text().splitlines() == ["-l", "--", path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
+@pytest.mark.parametrize("name", ["a b", "a#b", "back\\slash"])
+def test_whatever_the_folder_is_called(tmp_path: Path, script: str, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "one", folder], check=True)
+    try:
+        device = device_of(folder)
+        one = Guardian(str(folder), device, [script, "--", str(folder)])
+        subprocess.run(["mount", "-t", "tmpfs", "two", folder], check=True)
+        above = Guardian(str(folder), device_of(folder), [script, "--", str(folder)])
+        assert die(one) == 0
+        assert not (tmp_path / "done").exists()  # something else lies above it
+        assert die(above) == 0
+        assert (tmp_path / "done").read_text().splitlines() == ["--", str(folder)]
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", folder], check=True)
+
+
+def device_of(folder: Path) -> str:
+    """The device of what is mounted on a folder, as the kernel's table has it."""
+    number = folder.stat().st_dev
+    return f"{os.major(number)}:{os.minor(number)}"
 
 
 def test_what_is_not_ours_any_more_stays(tmp_path: Path, script: str) -> None:

@@ -15,6 +15,7 @@ from smbfs import mount, mountpoint, settings
 from smbfs.errors import ConnectionLost, Refused, SmbError, StatusError
 from smbfs.fuse.server import DATA_PATIENCE
 from smbfs.mount import Interrupted, MountFailed, reason_of
+from smbfs.mountpoint import Mounted
 from smbfs.options import CacheOptions, MountOptions, ServerOptions, Service
 from smbfs.options.model import PresentationOptions
 from smbfs.wire.status import Status
@@ -39,6 +40,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
 
         async def stop(self) -> None:
             await made.does("stop files")
+            await made.stop_files()
 
     monkeypatch.setattr(mount, "Filesystem", Filesystem)
     for name in ("unmount", "write_back"):
@@ -204,6 +206,30 @@ async def test_a_mount_that_is_not_in_the_table(
     monkeypatch.setattr(Server, "attach", lambda self, where, options: None)
     await run(house, ready)
     assert house.events[-3:] == ["stop files", "detach False", "close link"]
+
+
+async def test_what_is_mounted_there_afterwards_is_not_ours(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel gives a device number out again at once."""
+
+    async def another() -> None:
+        house.table.append(Mounted("0:77", house.where, "fuse.smbfs", "//nas/other"))
+
+    monkeypatch.setattr(house, "stop_files", another)
+    await run(house, house.umount)
+    assert house.events[-3:] == ["stop files", "detach False", "close link"]
+    assert [mounted.source for mounted in house.table] == ["//nas/other"]
+    assert house.guarded == 0
+
+
+async def test_what_was_mounted_above_it_stays(house: House) -> None:
+    def ready() -> None:
+        house.table.append(Mounted("0:78", house.where, "tmpfs", "tmpfs"))
+        house.unmounted.set()
+
+    await run(house, ready)
+    assert "detach False" in house.events
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), OSError("odd")])

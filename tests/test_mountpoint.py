@@ -73,6 +73,19 @@ def test_the_table_is_read(table: Table, tmp_path: Path) -> None:
     assert found == Mounted("0:41", str(tmp_path / "a b\\c"), "fuse.smbfs", "//nas/my music")
 
 
+@pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\r", "\x1c", "\x85", "\u2028", "#"])
+def test_a_path_that_python_would_take_for_several_lines(
+    odd: str, table: Table, folder: Path
+) -> None:
+    table.path.write_text(
+        "".join(table.lines)
+        + LINE.format(minor=41, path=f"/mnt/a{odd}b", type="fuse.smbfs", source=OURS),
+        newline="",
+    )
+    assert mountpoint.mounted_on(f"/mnt/a{odd}b") is not None
+    assert len(list(mountpoint.mounts())) == 2
+
+
 def test_the_topmost_counts(table: Table, folder: Path) -> None:
     table.mount(folder, "ext4", "/dev/sdb1")
     table.mount(folder)

@@ -7,11 +7,10 @@ a machine without libfuse can mount with the native one.
 from __future__ import annotations
 
 import errno
-import os
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from smbfs.fuse.native.attach import release
 from smbfs.fuse.native.greeting import Wishes
 from smbfs.fuse.native.server import Server as Native
 from smbfs.vfs.filesystem import Filesystem
@@ -35,18 +34,12 @@ class KernelServer(Protocol):
         """Close the kernel's descriptor, and unmount if that was not done yet."""
 
 
-def is_native_possible(release: str) -> bool:
-    """Whether a kernel, by its release as uname(2) has it, speaks what the native server needs."""
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return found is None or (int(found[1]), int(found[2])) >= OLDEST_KERNEL
-
-
 def server_for(
     transport: str, filesystem: Filesystem, timeout_s: float, wishes: Wishes
 ) -> KernelServer:
     """Make the server that ``transport=`` names.  Raises OSError if it cannot be had."""
     is_auto = transport == "auto"
-    if transport == "native" or (is_auto and is_native_possible(os.uname().release)):
+    if transport == "native" or (is_auto and release() >= OLDEST_KERNEL):
         return Native(filesystem, timeout_s, wishes)
     try:
         from smbfs.fuse.pyfuse3_server import Server

@@ -1,8 +1,13 @@
-"""The thread that tells the kernel what it must not believe any more.
+"""The threads that tell the kernel what it must not believe any more.
 
 A notice that touches pages waits for a read in flight on that file, one that touches a name waits
-for a lookup in that folder; so they are posted, in order, and only this thread waits.  It knows
-that notices may fail, which is fine: what is not cached cannot be stale.
+for a lookup in that folder; so they are posted, and only these threads wait.  What is about one
+node goes in order; what is about another one may overtake it, or one slow read would keep old data
+of all files in the kernel.
+
+Easily broken: who waits in the kernel cannot be killed and holds the descriptors that it sees, so
+these threads see none but the kernel's (`Writer.alone`).  They cannot even wake the event loop:
+one more thread, which never waits in the kernel, does what comes then.
 """
 
 from __future__ import annotations
@@ -10,7 +15,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -18,11 +25,15 @@ from smbfs.fuse.server import Node
 
 log = logging.getLogger(__name__)
 
-Posted = tuple[Callable[[], None], Callable[[], None] | None]  # the notice, and what comes then
+MOST_THREADS = 8
+Then = Callable[[], None] | None
 
 
 class Writer(Protocol):
     """What writes a notice; each may wait for long, and raises OSError."""
+
+    def alone(self) -> None:
+        """Prepare the thread that is going to write: it shall hold nothing but what it needs."""
 
     def drop_attributes(self, node: Node) -> None:
         """Have attributes forgotten; never waits."""
@@ -40,18 +51,46 @@ class Writer(Protocol):
         """Put bytes into the cache."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    node: Node  # what it is about, for the order
+    write: Callable[[], None]
+    then: Then
+
+
+@dataclass(slots=True)
+class _Teller:
+    """One thread, what it has to tell, and about whom."""
+
+    posted: queue.SimpleQueue[_Posted | None] = field(default_factory=queue.SimpleQueue)
+    nodes: Counter[Node] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What became of a notice."""
+
+    teller: _Teller
+    posted: _Posted
+    error: Exception | None
+
+
 class Notices:
-    """A `smbfs.fuse.server.Kernel`: notices in a queue, and the thread that writes them."""
+    """A `smbfs.fuse.server.Kernel`: notices in queues, and the threads that write them."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._queue: queue.SimpleQueue[Posted | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
-        self._thread.start()
+        self._tellers: list[_Teller] = []
+        self._threads: list[threading.Thread] = []
+        self._told: queue.SimpleQueue[_Told | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._finisher = threading.Thread(target=self._finish, name="notices told", daemon=True)
+        self._finisher.start()
 
     def attributes_changed(self, node: Node) -> None:
         """Forget the attributes of a node."""
-        self._post(partial(self._writer.drop_attributes, node))
+        self._post(node, partial(self._writer.drop_attributes, node))
 
     def data_changed(
         self,
@@ -61,41 +100,83 @@ class Notices:
         then: Callable[[], None] | None = None,
     ) -> None:
         """Drop cached data of a node."""
-        self._post(partial(self._writer.drop_data, node, offset, size), then)
+        self._post(node, partial(self._writer.drop_data, node, offset, size), then)
 
     def name_changed(self, parent: Node, name: bytes) -> None:
         """Look a name up again."""
-        self._post(partial(self._writer.expire_name, parent, name))
+        self._post(parent, partial(self._writer.expire_name, parent, name))
 
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """Drop a name that is gone."""
-        self._post(partial(self._writer.remove_name, parent, name, node))
+        self._post(parent, partial(self._writer.remove_name, parent, name, node))
 
     def data_known(self, node: Node, offset: int, data: bytes) -> None:
         """Put bytes into the kernel's cache before anybody asks for them."""
-        self._post(partial(self._writer.store, node, offset, data))
+        self._post(node, partial(self._writer.store, node, offset, data))
 
     def close(self) -> None:
-        """End the thread once it has told what was posted; does not wait for it.
-
-        Nothing may be posted afterwards.
-        """
-        self._queue.put(None)
+        """End the threads once they have told what was posted; does not wait for it."""
+        with self._lock:
+            self._is_closed = True
+            for teller in self._tellers:
+                teller.posted.put(None)
 
     def join(self, seconds: float) -> bool:
-        """Wait for the end after `close`; tells whether it came."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        """Wait for the end after `close`, so long for each thread; tells whether it came."""
+        for thread in self._threads:
+            thread.join(seconds)
+        if any(thread.is_alive() for thread in self._threads):
+            return False
+        self._told.put(None)
+        self._finisher.join(seconds)
+        return not self._finisher.is_alive()
 
-    def _post(self, notice: Callable[[], None], then: Callable[[], None] | None = None) -> None:
-        self._queue.put((notice, then))
+    def _post(self, node: Node, write: Callable[[], None], then: Then = None) -> None:
+        with self._lock:
+            if not self._is_closed:
+                teller = self._teller_for(node)
+                teller.nodes[node] += 1
+                teller.posted.put(_Posted(node, write, then))
+                return
+        if then is not None:
+            then()  # nobody will hear of it, so there is nothing to wait for
 
-    def _run(self) -> None:
-        while (posted := self._queue.get()) is not None:
-            notice, then = posted
+    def _teller_for(self, node: Node) -> _Teller:
+        """Who tells of this node already, or has nothing to do, or least."""
+        for teller in self._tellers:
+            if node in teller.nodes:
+                return teller
+        least = min(self._tellers, key=lambda one: len(one.nodes), default=None)
+        if least is not None and (not least.nodes or len(self._tellers) >= MOST_THREADS):
+            return least
+        teller = _Teller()
+        thread = threading.Thread(target=self._run, args=[teller], name="notices", daemon=True)
+        self._tellers.append(teller)
+        self._threads.append(thread)
+        thread.start()
+        return teller
+
+    def _run(self, teller: _Teller) -> None:
+        self._writer.alone()
+        while (posted := teller.posted.get()) is not None:
+            error: Exception | None = None
             try:
-                notice()
-            except OSError as error:  # not cached any more, or unmounted: both are fine
-                log.debug("notice: %s", error)
-            if then is not None:
-                then()
+                posted.write()
+            except Exception as failure:
+                error = failure
+            self._told.put(_Told(teller, posted, error))
+
+    def _finish(self) -> None:
+        """Do what comes after each notice."""
+        while (told := self._told.get()) is not None:
+            posted, nodes = told.posted, told.teller.nodes
+            with self._lock:
+                nodes[posted.node] -= 1
+                if not nodes[posted.node]:
+                    del nodes[posted.node]
+            if isinstance(told.error, OSError):  # not cached any more, or unmounted: both are fine
+                log.debug("notice: %s", told.error)
+            elif told.error is not None:
+                log.error("bug: a notice to the kernel failed: %r", told.error)
+            if posted.then is not None:
+                posted.then()

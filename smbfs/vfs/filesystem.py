@@ -127,7 +127,7 @@ class Filesystem:
     async def readlink(self, request: Request, node: Node) -> bytes:
         """Tell where a symbolic link leads."""
         inode = self._inode(node)
-        await namespace.getattr(self.volume, inode)
+        await namespace.getattr(self.volume, inode, for_target=True)
         return links.target_of(inode)
 
     async def link(self, request: Request, node: Node, new_parent: Node, new_name: bytes) -> Entry:

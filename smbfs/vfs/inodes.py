@@ -132,7 +132,8 @@ class Inodes:
             information.file_id = old.file_id
         if inode.file and inode.seen is not NEVER and _has_changed(old, information):
             inode.file.lost_belief()
-        if inode.kind == stat.S_IFLNK and inode.seen is not NEVER and inode.special != special:
+        was_link = inode.special is not None  # and not a node that was made just now
+        if inode.kind == stat.S_IFLNK and was_link and inode.special != special:
             self.relinked.append(inode)
         inode.information, inode.special, inode.seen = information, special, seen
 

@@ -142,14 +142,14 @@ def getattr_now(volume: Volume, inode: Inode) -> Attributes | Miss:
     return volume.attributes(inode, left_s)
 
 
-async def getattr(volume: Volume, inode: Inode) -> Attributes:
-    """What stat tells of a file."""
+async def getattr(volume: Volume, inode: Inode, *, for_target: bool = False) -> Attributes:
+    """What stat tells of a file; ``for_target`` if the kernel waits for where a link leads."""
     if not volume.is_fresh(inode):
-        await refresh(volume, inode)
+        await refresh(volume, inode, for_target=for_target)
     return volume.attributes(inode)
 
 
-async def refresh(volume: Volume, inode: Inode) -> None:
+async def refresh(volume: Volume, inode: Inode, *, for_target: bool = False) -> None:
     """Ask the server what a file is now.  Raises OSError(ESTALE) if it is of another type."""
     # A handle on the deleted name counts the names that are left; others may count it as well.
     if (handle := inode.lend(for_links=True)) is not None:
@@ -167,7 +167,9 @@ async def refresh(volume: Volume, inode: Inode) -> None:
     )
     volume.inodes.adopt(inode, seen.information, seen.kind)
     volume.inodes.learn(inode, seen.information, seen.special, seen.asked)
-    await volume.forget_old_targets()
+    # The kernel holds the page of the target until it is told it: to have that dropped would wait
+    # for our own answer.
+    await volume.forget_old_targets(but=inode if for_target else None)
 
 
 async def setattr(

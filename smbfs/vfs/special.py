@@ -21,6 +21,7 @@ from smbfs.wire.reparse import Special as Device
 from smbfs.wire.symlink import MFSYMLINK_SIZE, parse_mfsymlink, posix_target
 from smbfs.wire.units import NameMap
 
+MOST_MAJOR, MOST_MINOR = (1 << 12) - 1, (1 << 20) - 1
 TELLING = frozenset(  # the reparse tags that make a file something else than it seems
     {
         ReparseTag.SYMLINK,
@@ -70,6 +71,8 @@ def from_reparse(buffer: Blob, names: NameMap, root: bytes | None = None) -> Spe
         case MountPoint() | Other():
             return None
         case Device(_, mode, major, minor):
+            if major > MOST_MAJOR or minor > MOST_MINOR:  # no number that Linux could show
+                return Special(mode)
             return Special(mode, rdev=os.makedev(major, minor))
     target = posix_target(reparse, names, root)
     return Special(stat.S_IFLNK, target) if target else None

@@ -9,6 +9,7 @@ the kernel gets, or two caches in a row would believe twice as long as the optio
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,6 +33,8 @@ from smbfs.vfs.steady import Steadiness
 
 if TYPE_CHECKING:
     from smbfs.vfs.listing import Listing
+
+log = logging.getLogger(__name__)
 
 KERNEL_S = 5.0  # how long the kernel may take to drop its pages before we go on
 SILLY = ".smbfs_"  # how the names of deleted but open files begin, as `.nfs` does elsewhere
@@ -121,17 +124,22 @@ class Volume:
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(done.set)
 
+        # The first never waits, and has the kernel look at the file again by itself.
+        self.kernel.attributes_changed(inode.node)
         self.kernel.data_changed(inode.node, then=tell)
-        with trio.move_on_after(KERNEL_S):
+        with trio.move_on_after(KERNEL_S) as limit:
             await done.wait()
+        if limit.cancelled_caught:
+            log.warning("node %d: the kernel keeps old data, for a read that lasts", inode.node)
 
-    async def forget_old_targets(self) -> None:
+    async def forget_old_targets(self, but: Inode | None = None) -> None:
         """Have the kernel forget where links led that lead elsewhere now, before it is told so.
 
         Some servers give the id of a link that was removed to the next file at once.
         """
         while self.inodes.relinked:
-            await self.dropped(self.inodes.relinked.pop())
+            if (inode := self.inodes.relinked.pop()) is not but:
+                await self.dropped(inode)
 
     def _since(self, asked: Moment) -> Moment:
         """Mark an answer that tells of our own change: it is to be believed, from ``asked`` on."""

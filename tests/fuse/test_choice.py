@@ -10,19 +10,11 @@ from typing import Any
 import pytest
 
 from smbfs.fuse import choice, pyfuse3_server
-from smbfs.fuse.choice import is_native_possible, server_for
+from smbfs.fuse.choice import server_for
 from smbfs.fuse.native.greeting import Wishes
 from smbfs.fuse.native.server import Server as Native
 
 FS: Any = None
-
-
-@pytest.mark.parametrize(
-    ("release", "possible"),
-    [("6.18.44-x", True), ("5.4.0", True), ("5.3.18-lp", False), ("4.19.0", False), ("?", True)],
-)
-def test_kernels(release: str, possible: bool) -> None:
-    assert is_native_possible(release) == possible
 
 
 def test_the_one_that_was_named() -> None:

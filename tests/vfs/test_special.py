@@ -57,6 +57,8 @@ def test_which_files_have_to_be_read(information: Information, is_suspicious: bo
         (PosixLink(ReparseTag.NFS, b"/x"), Special(stat.S_IFLNK, b"/x")),
         (PosixLink(ReparseTag.LX_SYMLINK, b"y"), Special(stat.S_IFLNK, b"y")),
         (Device(ReparseTag.NFS, stat.S_IFBLK, 8, 1), Special(stat.S_IFBLK, None, os.makedev(8, 1))),
+        (Device(ReparseTag.NFS, stat.S_IFBLK, 4096, 1), Special(stat.S_IFBLK)),
+        (Device(ReparseTag.NFS, stat.S_IFCHR, 1, 1 << 20), Special(stat.S_IFCHR)),
         (Device(ReparseTag.LX_FIFO, stat.S_IFIFO), Special(stat.S_IFIFO)),
         (Device(ReparseTag.AF_UNIX, stat.S_IFSOCK), Special(stat.S_IFSOCK)),
         (MountPoint("\\??\\C:\\x", "C:\\x"), None),

@@ -26,6 +26,7 @@ HELPER_S = 20.0  # it asks nobody
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOSYMFOLLOW = 1, 2, 4, 8, 256
 MNT_DETACH = 2
 ROOT_MODE = 0o40000
+SYMFOLLOW_KERNEL = (5, 10)
 FLAGS = {  # an option, and the bits that it sets and clears
     "ro": (MS_RDONLY, 0),
     "rw": (0, MS_RDONLY),
@@ -69,6 +70,12 @@ class Plan:
         return plan
 
 
+def release() -> tuple[int, int]:
+    """The kernel's version; the newest there can be if its name does not tell."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (99, 0)
+
+
 def attach(path: str, options: Sequence[str]) -> int:
     """Mount on a folder; the descriptor, which does not block.  Raises OSError with a sentence."""
     fd = _by_call(path, options) if os.geteuid() == 0 else _by_helper(path, options)
@@ -78,6 +85,8 @@ def attach(path: str, options: Sequence[str]) -> int:
 
 def _by_call(path: str, options: Sequence[str]) -> int:
     plan = Plan.of(options)
+    if plan.bits & MS_NOSYMFOLLOW and release() < SYMFOLLOW_KERNEL:
+        raise OSError(errno.EINVAL, "`nosymfollow` needs Linux 5.10")  # older ones do not mind it
     try:
         fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -110,6 +119,15 @@ def unmount(path: str) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def _heard(process: subprocess.Popen[bytes]) -> bytes:
+    """What a helper complained of, by its end; it is ended if it does not come to one."""
+    try:
+        return process.communicate(timeout=HELPER_S)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[1]
+
+
 def _by_helper(path: str, options: Sequence[str]) -> int:
     """Have the set-uid helper mount, and receive the descriptor that it opened."""
     helper = shutil.which(HELPER)
@@ -135,8 +153,8 @@ def _by_helper(path: str, options: Sequence[str]) -> int:
         except OSError:
             descriptors = []
             process.kill()
-        _, said = process.communicate()
-    if process.returncode != 0 or not descriptors:
+        said = _heard(process)
+    if process.returncode != 0 or not descriptors:  # or it had to be killed
         for descriptor in descriptors:
             os.close(descriptor)
         sentence = said.decode(errors="replace").strip().removeprefix(f"{HELPER}: ")

@@ -7,6 +7,8 @@ until the kernel comes again, or they would be lost.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from smbfs.fuse.native import answers
@@ -76,6 +78,15 @@ class Page:
         if self.nodes:
             self._fs.forget([(node, 1) for node in self.nodes])
 
+    @contextlib.contextmanager
+    def undone_by_failure(self) -> Iterator[None]:
+        """Take the lookups back if no answer comes of it."""
+        try:
+            yield
+        except BaseException:
+            self.undo()
+            raise
+
     def answer(self) -> Answer:
         """The page as a reply."""
         return Answer((b"".join(self.parts),), self.undo)
@@ -83,14 +94,15 @@ class Page:
 
 def _read_now(fs: Filesystem, request: Request, view: memoryview, is_plus: bool) -> Answer | Miss:
     page = Page(fs, view, is_plus=is_plus)
-    if page.fill_now(request) or page.parts:
-        return page.answer()
-    return MISS
+    with page.undone_by_failure():
+        is_done = page.fill_now(request)
+    return page.answer() if is_done or page.parts else MISS
 
 
 async def _read(fs: Filesystem, request: Request, view: memoryview, is_plus: bool) -> Answer:
     page = Page(fs, view, is_plus=is_plus)
-    await page.fill(request)
+    with page.undone_by_failure():
+        await page.fill(request)
     return page.answer()
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from smbfs.vfs.filesystem import Filesystem
 
 NS = 1_000_000_000
+LONGEST_TARGET = 4095  # the kernel takes a page with a NUL
 
 
 def one_name(names: Blob) -> bytes:
@@ -113,7 +114,10 @@ def batch_forget_now(fs: Filesystem, request: Request, node: Node, view: memoryv
 
 
 async def readlink(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
-    return Answer((await fs.readlink(request, node),))
+    target = await fs.readlink(request, node)
+    if len(target) > LONGEST_TARGET:
+        raise OSError(errno.ENAMETOOLONG, "a link leads further than Linux can follow")
+    return Answer((target,))
 
 
 async def access(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:

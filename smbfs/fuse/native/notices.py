@@ -6,6 +6,7 @@ is answered, which the event loop has to do.  ENOENT means that the kernel holds
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
 
@@ -21,6 +22,7 @@ from smbfs.fuse.server import Node
 from smbfs.wire.codec import Blob
 
 HEADER = struct.Struct("=" + OutHeader.LAYOUT)
+CLONE_FILES = 0x400  # of unshare(2); needs no privilege
 TO_THE_END = 0  # as a length
 NO_DATA = -1  # as an offset: the attributes only
 
@@ -31,6 +33,18 @@ class NoticeWriter:
     def __init__(self, fd: int, flags: int) -> None:
         self._fd = fd
         self._expires = EXPIRE_ONLY if flags & InitFlag.HAS_EXPIRE_ONLY else 0
+
+    def alone(self) -> None:
+        """Give the calling thread a table of descriptors of its own, with this one alone.
+
+        A thread that is stuck in the kernel would keep all others open, and with them sockets and
+        the pipe by whose end the guardian knows of our death.  Nor can the number be another
+        file's in it, whatever the rest of the program closes and opens.
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(CLONE_FILES) == 0:
+            os.closerange(0, self._fd)
+            os.closerange(self._fd + 1, os.sysconf("SC_OPEN_MAX"))
 
     def drop_attributes(self, node: Node) -> None:
         """Have attributes forgotten; never waits."""

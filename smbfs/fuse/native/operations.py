@@ -33,7 +33,7 @@ class Ending(Enum):
     WAITS = auto()  # it is given up for a signal that ends programs
     LOCKS = auto()  # it is given up for any signal: the kernel begins again where that is due
     CHANGES = auto()  # it goes on, but a process that is killed does not wait for it
-    CLOSES = auto()  # as CHANGES; and a process on its way out does not wait at all
+    CLOSES = auto()  # as CHANGES; and a process that was killed does not wait at all
     NEVER = auto()  # nobody waits for it
 
 

@@ -23,7 +23,7 @@ from smbfs.fuse.server import Deaf
 if TYPE_CHECKING:
     from smbfs.vfs.filesystem import Filesystem
 
-NOTICES_S = 1.0  # for the last notices; one that is stuck ends with the descriptor
+NOTICES_S, TRIES = 1.0, 20  # for the last notices
 
 
 class Server:
@@ -70,9 +70,10 @@ class Server:
         self._filesystem.hear(Deaf())
         if self._notices is not None:
             self._notices.close()
-            # One that waits in the kernel, for an answer that will not come, ends with the
-            # descriptor.
-            self._notices.join(NOTICES_S)
+            for _ in range(TRIES):
+                if self._notices.join(NOTICES_S / TRIES):
+                    break
+                session.refuse_all()  # what one of them may be waiting for
         os.close(session.fd)
 
     def _unmount(self) -> None:

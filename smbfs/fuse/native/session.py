@@ -10,6 +10,7 @@ descriptor leaves the loop, or a mount would die of one odd message.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -25,7 +26,7 @@ from smbfs.fuse.native.greeting import Agreed, TooOld, Wishes, agree, other_majo
 from smbfs.fuse.native.operations import OPERATIONS, Ending, Operation
 from smbfs.fuse.native.questions import InitIn, InterruptIn
 from smbfs.fuse.native.replies import OutHeader
-from smbfs.fuse.native.signals import is_exiting, signals_of
+from smbfs.fuse.native.signals import signals_of, was_killed
 from smbfs.fuse.native.uapi import IN_HEADER, LONGEST_HEADER, MAJOR, OUT_HEADER, Opcode
 from smbfs.fuse.server import MISS, Node, Request, bounded, errno_of
 from smbfs.wire.codec import WireError
@@ -41,6 +42,9 @@ ASK_AGAIN_S = 0.1  # after a signal that did not end the call there may come one
 WITHDRAWN = (errno.ENOENT, errno.EINTR)  # the asker gave up before we read it
 UNMOUNTED = (errno.ENODEV, errno.ECONNABORTED, errno.EPIPE)
 INTERRUPT_BIT = 1  # in the number of an INTERRUPT's own reply
+END_OF_ERRNO = 512
+MOST_PARTS = os.sysconf("SC_IOV_MAX") - 1  # in one reply, besides its header
+UNANSWERED = frozenset({Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY})
 HEADER = struct.Struct("=4xIQQIII")  # what is needed of an `InHeader`
 REPLY = struct.Struct("=" + OutHeader.LAYOUT)
 
@@ -196,7 +200,7 @@ class Session:
             if operation.changes_if is not None and operation.changes_if(view):
                 pending.ending = Ending.CHANGES
             doing = operation.wait(self._fs, request, node, view)
-            if operation.ending is Ending.CLOSES and is_exiting(request.pid):
+            if operation.ending is Ending.CLOSES and was_killed(request.pid):
                 self._leave(pending, 0)
             answer = await bounded(request, doing, seconds)
         except Exception as error:
@@ -221,10 +225,13 @@ class Session:
             answer.undo()
 
     def _refuse(self, unique: int, number: int) -> None:
-        self._write(unique, -number, ())
+        # The kernel takes these for an error, and would leave the asker alone with any other.
+        self._write(unique, -(number if 0 < number < END_OF_ERRNO else errno.EIO), ())
 
     def _write(self, unique: int, error: int, parts: Parts) -> bool:
         """Write one reply; whether the kernel took it."""
+        if len(parts) >= MOST_PARTS:
+            parts = (b"".join(parts),)
         size = OUT_HEADER
         for part in parts:
             size += len(part)
@@ -232,10 +239,34 @@ class Session:
             os.writev(self.fd, (REPLY.pack(size, error, unique), *parts))
         except OSError as failure:
             if failure.errno not in (*WITHDRAWN, *UNMOUNTED):
-                # The kernel has failed the request by itself: a second reply would find nobody.
                 log.error("bug: a reply of %d bytes was refused: %s", size, failure)
+                self._refused(unique)
             return False
         return True
+
+    def _refused(self, unique: int) -> None:
+        """Fail a request whose reply the kernel did not take, in case it has not done so itself."""
+        with contextlib.suppress(OSError):
+            os.write(self.fd, REPLY.pack(OUT_HEADER, -errno.EIO, unique))
+
+    def refuse_all(self) -> None:
+        """Refuse whatever the kernel still asks: nobody will answer it any more.
+
+        A notice may wait for one of these, and with it the end of the mount.
+        """
+        for pending in list(self._pending.values()):
+            self._leave(pending, errno.EIO)
+        while True:
+            buffer = self._buffers.free()
+            try:
+                size = os.readv(self.fd, [buffer])
+            except OSError:
+                return
+            if size < IN_HEADER:
+                return
+            opcode, unique, *_ = HEADER.unpack_from(buffer)
+            if opcode not in UNANSWERED:
+                self._refuse(unique, errno.EIO)
 
     # Interrupts
 
@@ -262,7 +293,10 @@ class Session:
         """Answer who waits no longer, while the work goes on."""
         if self._pending.pop(pending.unique, None) is not None:
             pending.is_answered = True
-            self._refuse(pending.unique, number)
+            if number:
+                self._refuse(pending.unique, number)
+            else:
+                self._write(pending.unique, 0, ())
 
 
 def _errno_of(error: Exception) -> int:

@@ -27,7 +27,7 @@ STAYING = (
     signal.SIGTTOU,
 )
 NEEDED = (b"SigPnd", b"ShdPnd", b"SigBlk", b"SigIgn", b"SigCgt")
-EXITING = 0x4  # PF_EXITING in the flags of /proc/PID/stat
+GONE = 0x4 | 0x400  # PF_EXITING and PF_SIGNALED in the flags of /proc/PID/stat
 
 
 def _mask(signals: Iterable[signal.Signals]) -> int:
@@ -69,14 +69,16 @@ def signals_of(pid: int) -> Signals:
     return Signals(pending, masks[b"SigIgn"], masks[b"SigCgt"])
 
 
-def is_exiting(pid: int) -> bool:
-    """Whether a thread is on its way out and closes what it had open: nobody hears what close says.
+def was_killed(pid: int) -> bool:
+    """Whether a thread was killed and closes what it had open: nobody hears what close says.
+
+    One that ends by itself waits: who goes on when it has ended counts on what it wrote.
 
     One that cannot be looked at is not taken for that: its close has to tell the truth.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
             fields = stat.read().rpartition(b")")[2].split()
-        return bool(int(fields[6]) & EXITING)
+        return int(fields[6]) & GONE == GONE
     except (OSError, ValueError, IndexError):
         return False

@@ -127,6 +127,13 @@ CASES = [
     ),
     Case(Opcode.READLINK, b"", {"readlink": b"to"}, [("readlink", NODE)], b"to"),
     Case(
+        Opcode.READLINK,
+        b"",
+        {"readlink": b"x" * 4096},
+        [("readlink", NODE)],
+        error=errno.ENAMETOOLONG,
+    ),
+    Case(
         Opcode.SYMLINK,
         names(b"n", b"to"),
         {"symlink": ENTRY},

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,7 @@ from smbfs.fuse.native.attach import (
     MS_RDONLY,
     Plan,
     attach,
+    release,
     unmount,
 )
 
@@ -80,6 +83,24 @@ def test_a_device_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None
         attach("/", [])
 
 
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("6.18.44-x", (6, 18)), ("5.4.0", (5, 4)), ("4.19.0-lp", (4, 19)), ("?", (99, 0))],
+)
+def test_kernels(name: str, version: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=name))
+    assert release() == version
+
+
+@needs_root
+def test_an_old_kernel_does_not_forbid_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release="5.9.1"))
+    with pytest.raises(OSError, match=r"needs Linux 5\.10"):
+        attach(str(tmp_path), ["nosymfollow"])
+
+
 # The helper
 
 
@@ -107,6 +128,17 @@ def test_a_helper_that_hands_nothing_over(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_helper_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attaching, "HELPER_S", 0.1)
     helper(tmp_path, monkeypatch, "exec sleep 60")
+    with pytest.raises(OSError, match="handed no descriptor over"):
+        attach("/mnt", [])
+
+
+def test_a_helper_that_hangs_with_the_descriptor_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attaching, "HELPER_S", 1.0)
+    code = "import os, socket, time; s = socket.socket(fileno=int(os.environ['_FUSE_COMMFD'])); "
+    code += "socket.send_fds(s, [b'x'], [1]); time.sleep(60)"
+    helper(tmp_path, monkeypatch, f'exec {sys.executable} -c "{code}"')
     with pytest.raises(OSError, match="handed no descriptor over"):
         attach("/mnt", [])
 

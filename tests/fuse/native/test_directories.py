@@ -122,3 +122,14 @@ async def test_what_was_not_taken_is_forgotten(monkeypatch: pytest.MonkeyPatch) 
         await kernel.settled()
     assert directory.was_listed == [102, 103]
     assert directory.forgotten == [(102, 1), (103, 1)]
+
+
+@pytest.mark.logs("bug: error")
+async def test_an_entry_that_cannot_be_told_leaves_no_lookup_behind() -> None:
+    directory = Directory(6, chunk=2)
+    directory.items[3].attributes.rdev = 1 << 40
+    async with kernel_of(directory) as (kernel, _):
+        body = bytes(questions.ReadIn(fh=5, offset=0, size=4096))
+        assert (await kernel.call(PLUS, body)).error == -errno.EIO
+    assert directory.was_listed == [102, 103]
+    assert directory.forgotten == [(102, 1), (103, 1)]

@@ -158,10 +158,10 @@ async def test_opening_is_a_wait_unless_it_empties_the_file(
         slow.go.set()
 
 
-async def test_who_is_on_his_way_out_does_not_wait_for_close(
+async def test_who_was_killed_does_not_wait_for_close(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session, "is_exiting", lambda pid: True)
+    monkeypatch.setattr(session, "was_killed", lambda pid: True)
     slow = Slow(flush=None)
     async with kernel_of(slow) as (kernel, _):
         said = await kernel.call(Opcode.FLUSH, bytes(questions.FlushIn(fh=9)))

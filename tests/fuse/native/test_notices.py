@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 
 from smbfs.fuse.native.notices import NoticeWriter
 from smbfs.fuse.native.uapi import InitFlag, Notify
@@ -34,3 +35,38 @@ def test_every_notice() -> None:
     ]
     kernel.close()
     os.close(kernel.fd)
+
+
+def test_its_threads_see_no_other_descriptor() -> None:
+    kernel = FakeKernel()
+    other = os.open("/dev/null", os.O_RDONLY)
+    seen: list[str] = []
+
+    def look() -> None:
+        NoticeWriter(kernel.fd, 0).alone()
+        seen.extend(os.readlink(f"/proc/thread-self/fd/{fd}") for fd in descriptors())
+
+    def descriptors() -> list[int]:
+        # /proc itself cannot be listed without a descriptor: these are tried one by one.
+        return [fd for fd in range(max(other, kernel.fd) + 8) if is_open(fd)]
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join(10)
+    assert [one.partition(":")[0] for one in seen] == ["socket"]
+    os.fstat(other)  # ours is open still
+    NoticeWriter(kernel.fd, 0).drop_attributes(Node(5))
+    kernel.hear()
+    assert len(kernel.notices) == 1
+    os.close(other)
+    kernel.close()
+    os.close(kernel.fd)
+
+
+def is_open(fd: int) -> bool:
+    """Whether the calling thread sees an open file by that number."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

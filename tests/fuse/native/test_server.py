@@ -263,6 +263,24 @@ async def test_an_invalidation_waits_for_a_read_and_nobody_else_does(tmp_path: P
         await apart(lambda: os.close(fd))  # it waits for an answer as well
 
 
+async def test_an_invalidation_that_waits_for_ever_does_not_keep_the_mount(tmp_path: Path) -> None:
+    filesystem = Memory(a=b"x" * 4096)
+    code = f"import os\nfd = os.open({str(tmp_path / 'a')!r}, os.O_RDONLY)\nos.pread(fd, 4096, 0)"
+    async with mounted(filesystem, tmp_path) as served:
+        await apart(lambda: os.stat(tmp_path / "a"))
+        filesystem.believe_s = 60.0
+        await apart(lambda: os.stat(tmp_path / "a"))
+        filesystem.is_stuck = True
+        process = await asking(served, code)
+        filesystem.kernel.data_changed(Node(2))
+        await trio.sleep(0.2)
+        notices = served._notices
+    assert notices is not None
+    assert notices.join(5)
+    with trio.fail_after(10):
+        assert await apart(process.wait) == 1  # it got an error
+
+
 async def test_a_folder_that_cannot_be_mounted_on(tmp_path: Path) -> None:
     served = Server(Memory(), 10)  # type: ignore[arg-type]  # it has the methods
     with pytest.raises(FileNotFoundError):

@@ -206,6 +206,19 @@ async def test_numbers_that_do_not_fit_are_an_error_and_undone() -> None:
     assert ("give_up", 9) in filesystem.asked
 
 
+async def test_more_parts_than_the_system_takes_are_joined() -> None:
+    many = [memoryview(b"x")] * 3000
+    body = bytes(questions.ReadIn(fh=9, offset=0, size=4000))
+    async with kernel_of(Fake(read_now=many)) as (kernel, _):
+        assert (await kernel.call(Opcode.READ, body)).body == b"x" * 3000
+
+
+@pytest.mark.parametrize("number", [-5, 512, 100_000])
+async def test_numbers_that_the_kernel_takes_for_no_error(number: int) -> None:
+    async with kernel_of(Fake(lookup_now=OSError(number, "odd"))) as (kernel, _):
+        assert (await kernel.call(Opcode.LOOKUP, b"n\0")).error == -errno.EIO
+
+
 @pytest.mark.logs("bug: a reply of")
 async def test_a_reply_that_the_kernel_refuses_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(fd: int, parts: Any) -> int:
@@ -213,8 +226,21 @@ async def test_a_reply_that_the_kernel_refuses_is_a_bug(monkeypatch: pytest.Monk
 
     async with kernel_of(Fake()) as (kernel, _):
         monkeypatch.setattr(os, "writev", refuse)
-        kernel.ask(Opcode.UNLINK, b"n\0")
-        await kernel.settled()
+        asked = kernel.ask(Opcode.UNLINK, b"n\0")
+        # It may or may not have failed the request by itself.
+        assert await kernel.settled() == {asked: Said(-errno.EIO, b"")}
+
+
+async def test_what_nobody_will_answer_is_refused() -> None:
+    kernel = FakeKernel()
+    served = Session(kernel.fd, fake(), 5.0)
+    asked = [kernel.ask(opcode, b"n\0") for opcode in (Opcode.LOOKUP, Opcode.FORGET, 999)]
+    served.refuse_all()
+    kernel.hear()
+    assert kernel.replies == {number: Said(-errno.EIO, b"") for number in (asked[0], asked[2])}
+    kernel.close()
+    served.refuse_all()
+    os.close(kernel.fd)
 
 
 # Ends

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from smbfs.fuse.native.signals import MEANT, Signals, is_exiting, signals_of
+from smbfs.fuse.native.signals import MEANT, Signals, signals_of, was_killed
 
 # Blocks or handles signals, then stops itself so that what is sent stays pending.
 SUBJECT = """
@@ -102,16 +102,19 @@ def test_what_cannot_be_read_is_taken_for_meant() -> None:
     assert MEANT.is_fatal
 
 
-def test_a_process_that_lives_is_not_exiting() -> None:
-    assert not is_exiting(os.getpid())
-    assert not is_exiting(0)
+def test_a_process_that_lives_was_not_killed() -> None:
+    assert not was_killed(os.getpid())
+    assert not was_killed(0)
 
 
-def test_a_process_that_has_ended_is_exiting() -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
+@pytest.mark.parametrize(
+    ("code", "killed"), [("import os; os.kill(os.getpid(), 9)", True), ("", False)]
+)
+def test_how_a_process_has_ended(code: str, killed: bool) -> None:
+    process = subprocess.Popen([sys.executable, "-c", code])
     while state_of(process.pid) != "Z":
         time.sleep(0.01)
     try:
-        assert is_exiting(process.pid)
+        assert was_killed(process.pid) == killed
     finally:
         process.wait()
