@@ -37,6 +37,7 @@ bench: ## ROUNDS=5
 	@packaging/bootstrap test
 	@.venv/bin/python -m tests.bench.kernel --rounds $(or $(ROUNDS),5)
 	@.venv/bin/python -m tests.bench.loopback --rounds $(or $(ROUNDS),5)
+	@.venv/bin/python -m tests.bench.together
 
 clean: demo-stop
 	rm -rf --one-file-system .venv .demo build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
