@@ -44,9 +44,8 @@ for number in range(int(count)):
     db.execute("commit")
 """
 WAITERS = {  # what a program does that then waits for the server
-    # Names of their own: the kernel lets nobody go who waits for a name that another looks up.
     "ls": "os.execvp('ls', ['ls', path + '/nowhere'])",
-    "stat": "os.stat(path + '/nobody')",
+    "stat": "os.stat(path + '/nowhere')",
     "read": "os.pread(fd, 4096, 0)",
     "unlink": "os.unlink(path + '/gone')",
     "close": "os.pwrite(fd, b'y' * 8192, 1 << 20)",
@@ -56,7 +55,7 @@ WAITER = """
 import fcntl, os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 path = sys.argv[1]
-fd = os.open(path + "/" + sys.argv[2], os.O_RDWR | os.O_CREAT)
+fd = os.open(path + "/file", os.O_RDWR | os.O_CREAT)
 os.path.exists(path + "/gone")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -143,17 +142,21 @@ def ends(server: Samba, figures: Figures) -> None:
     """Kill programs that wait for a server which does not answer; how long until they are gone."""
     share = server["share"].path
     for number in (signal.SIGKILL, signal.SIGINT):
+        # A folder for each: while one waits to change it, the kernel lets nobody else look in.
         for name in WAITERS:
-            (share / name).write_bytes(b"x" * 65536)
-        (share / "gone").touch()
+            (share / name).mkdir(exist_ok=True)
+            (share / name / "file").write_bytes(b"x" * 65536)
+            (share / name / "gone").touch()
         with mounted(server, "actimeo=60") as one:
-            waiters = {name: _waiter(one.path, name, doing) for name, doing in WAITERS.items()}
+            waiters = {name: _waiter(one.path / name, doing) for name, doing in WAITERS.items()}
             server.freeze()
             for waiter in waiters.values():
                 _begin(waiter)
             time.sleep(1)
             for name, waiter in waiters.items():
                 begun = time.perf_counter()
+                if waiter.poll() is not None:
+                    raise RuntimeError(f"{name} did not wait")
                 waiter.send_signal(number)
                 waiter.wait(60)
                 took_ms = (time.perf_counter() - begun) * 1000
@@ -161,9 +164,9 @@ def ends(server: Samba, figures: Figures) -> None:
             server.thaw()
 
 
-def _waiter(path: Path, name: str, doing: str) -> subprocess.Popen[bytes]:
+def _waiter(path: Path, doing: str) -> subprocess.Popen[bytes]:
     code, pipe = WAITER.format(doing=doing), subprocess.PIPE
-    command = [sys.executable, "-c", code, str(path), name]
+    command = [sys.executable, "-c", code, str(path)]
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe)
     assert process.stdout is not None
     process.stdout.readline()
