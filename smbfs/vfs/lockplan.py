@@ -60,25 +60,26 @@ Action = Take | Swap | Drop
 
 def plan(held: Iterable[Segment], need: Sequence[Segment]) -> list[Action]:
     """What to do, in this order, so that all that is needed is locked and no more than must be."""
-    held = list(held)
+    held, right = list(held), set(need)
     exclusive = union(one.span for one in need if one.is_exclusive)
     wanted = union(one.span for one in need)
     shared = [one for one in held if not one.is_exclusive]
-    missing = minus(exclusive, [one.span for one in held if one.is_exclusive])
+    unmet = right.difference(held)  # mostly one, and what is held as it is needed is not weighed
+    lacking = [one.span for one in unmet if one.is_exclusive]
+    missing = minus(lacking, [one.span for one in held if one.is_exclusive])
     gains = common(missing, [one.span for one in shared])
     swapped = [one for one in shared if meeting(one.span, gains)]
     kept = [one for one in held if one.is_exclusive or not meeting(one.span, gains)]
     takes = [Segment(*span, True) for span in minus(missing, gains)]
     # What stays shared of those that are swapped is locked anew before they go.
     there = [*(one.span for one in kept), *missing]
-    takes += [Segment(*span, False) for span in minus(wanted, there)]
+    takes += [Segment(*span, False) for span in minus([one.span for one in unmet], there)]
     actions: list[Action] = [Take(one) for one in takes]
     kept += takes
     if gains:
         swap = Swap(tuple(swapped), tuple(Segment(*span, True) for span in gains))
         actions.append(swap)
         kept += swap.takes
-    right = set(need)
     for cluster in _clusters(kept):
         if len(cluster) > 1 or cluster[0] not in right:
             actions += _releases(cluster, right, exclusive, wanted)

@@ -1,13 +1,13 @@
 """Sets of bytes: sorted spans that do not touch each other.
 
-Pure.  Every function takes spans in any order and answers such a set, in one sweep over what it
-was given: a file may have thousands of locks, and each call works with all of them.
+Pure.  Every function takes spans in any order and answers such a set, and looks at each span
+once: a file may have thousands of locks, and each call works with all of them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 Span = tuple[int, int]  # the first byte and the one behind the last
 
@@ -26,21 +26,19 @@ def union(spans: Iterable[Span]) -> list[Span]:
 
 def common(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
     """The bytes that are in both."""
-    return list(_met(union(spans), union(others)))
+    found = union(others)
+    return [part for span in union(spans) for part in meeting(span, found)]
 
 
 def minus(spans: Iterable[Span], cuts: Iterable[Span]) -> list[Span]:
     """What is left of some spans without others."""
     left: list[Span] = []
-    whole = union(spans)
-    met = _met(whole, union(cuts))
-    cut = next(met, None)
-    for start, end in whole:
-        while cut is not None and cut[0] < end:
-            if start < cut[0]:
-                left.append((start, cut[0]))
-            start = cut[1]
-            cut = next(met, None)
+    found = union(cuts)
+    for start, end in union(spans):
+        for low, high in meeting((start, end), found):
+            if start < low:
+                left.append((start, low))
+            start = high
         if start < end:
             left.append((start, end))
     return left
@@ -57,16 +55,3 @@ def meeting(span: Span, found: list[Span]) -> list[Span]:
             parts.append((low, high))
         at += 1
     return parts
-
-
-def _met(some: list[Span], others: list[Span]) -> Iterator[Span]:
-    """The bytes that are in both of two sets."""
-    at = other = 0
-    while at < len(some) and other < len(others):
-        low, high = max(some[at][0], others[other][0]), min(some[at][1], others[other][1])
-        if low < high:
-            yield low, high
-        if some[at][1] < others[other][1]:
-            at += 1
-        else:
-            other += 1
