@@ -67,6 +67,7 @@ class Connection:
         self._outbox_filled = trio.Event()
         self._waits_for_credits: deque[tuple[int, bool, trio.Event]] = deque()
         self._something_waits = trio.Event()
+        self._undoing: deque[tuple[Slot, Sequence[Ask]]] = deque()  # until there is a credit
         self._heard_at = trio.current_time()
         self._received = 0  # bytes, when last looked at
 
@@ -232,6 +233,8 @@ class Connection:
         if self.exchange.credits.is_starved and not self.exchange.outstanding:
             self.lose(ConnectionLost(f"{self.server} took our last credit: nothing can be asked"))
             return
+        while self._undoing and self._undo_now(*self._undoing[0]):
+            self._undoing.popleft()
         waits = self._waits_for_credits
         while waits and self._take(waits[0][0], waits[0][1]):
             waits.popleft()[2].set()
@@ -350,12 +353,15 @@ class Connection:
     def _undo(self, slot: Slot, reply: Reply) -> None:
         if slot.ask.on_late is None or not (asks := slot.ask.on_late(reply)):
             return
+        if self.is_alive and not self._undo_now(slot, asks):
+            self._undoing.append((slot, asks))
+
+    def _undo_now(self, slot: Slot, asks: Sequence[Ask]) -> bool:
+        """Undo what nobody waits for any more, if there are credits to ask it with."""
         slots = self.post_now(asks, guard=slot.guard, tree_id=slot.tree_id, seal=slot.sealed)
-        if slots is None:
-            log.warning("no credit left to undo a late %s", slot.ask.command.name)
-            return
-        for late in slots:
+        for late in slots or ():
             late.abandoned = True
+        return slots is not None
 
 
 def _wake(slot: Slot) -> None:

@@ -135,6 +135,11 @@ class Handle:
         """The most bytes one WRITE should carry."""
         return self._piece(self._tree.session.capabilities.max_write)
 
+    @property
+    def window(self) -> int:
+        """How many credits there are for ordinary requests, free or not."""
+        return self._tree.largest
+
     def _piece(self, limit: int) -> int:
         return min(limit, PIECE, self._tree.largest * CREDIT_UNIT)
 

@@ -12,12 +12,11 @@ would have to be let go as a whole first, and another client could get in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from smbfs.cache.pages import without
-
-Span = tuple[int, int]  # the first byte and the one behind the last
+from smbfs.vfs.spans import Span, common, meeting, minus, union
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,38 +60,64 @@ Action = Take | Swap | Drop
 
 def plan(held: Iterable[Segment], need: Sequence[Segment]) -> list[Action]:
     """What to do, in this order, so that all that is needed is locked and no more than must be."""
-    held = list(held)
+    held, right = list(held), set(need)
     exclusive = union(one.span for one in need if one.is_exclusive)
     wanted = union(one.span for one in need)
     shared = [one for one in held if not one.is_exclusive]
-    missing = minus(exclusive, union(one.span for one in held if one.is_exclusive))
-    gains = common(missing, union(one.span for one in shared))
-    swapped = [one for one in shared if common([one.span], gains)]
-    kept = [one for one in held if one not in swapped]
+    unmet = right.difference(held)  # mostly one, and what is held as it is needed is not weighed
+    lacking = [one.span for one in unmet if one.is_exclusive]
+    missing = minus(lacking, [one.span for one in held if one.is_exclusive])
+    gains = common(missing, [one.span for one in shared])
+    swapped = [one for one in shared if meeting(one.span, gains)]
+    kept = [one for one in held if one.is_exclusive or not meeting(one.span, gains)]
     takes = [Segment(*span, True) for span in minus(missing, gains)]
     # What stays shared of those that are swapped is locked anew before they go.
-    there = union([*(one.span for one in kept), *missing])
-    takes += [Segment(*span, False) for span in minus(wanted, there)]
+    there = [*(one.span for one in kept), *missing]
+    takes += [Segment(*span, False) for span in minus([one.span for one in unmet], there)]
     actions: list[Action] = [Take(one) for one in takes]
     kept += takes
     if gains:
         swap = Swap(tuple(swapped), tuple(Segment(*span, True) for span in gains))
         actions.append(swap)
         kept += swap.takes
-    return actions + _releases(kept, exclusive, wanted)
+    for cluster in _clusters(kept):
+        if len(cluster) > 1 or cluster[0] not in right:
+            actions += _releases(cluster, right, exclusive, wanted)
+    return actions
 
 
-def _releases(held: list[Segment], exclusive: list[Span], wanted: list[Span]) -> list[Action]:
-    """Let go what is not needed, but stack shared locks first on what stays."""
+def _clusters(held: list[Segment]) -> Iterator[list[Segment]]:
+    """Those that lie on each other together: to let one go is a question for these alone."""
+    cluster: list[Segment] = []
+    end = 0
+    for segment in sorted(held, key=lambda one: one.span):
+        if cluster and segment.start >= end:
+            yield cluster
+            cluster, end = [], 0
+        cluster.append(segment)
+        end = max(end, segment.end)
+    if cluster:
+        yield cluster
+
+
+def _releases(
+    held: list[Segment], right: set[Segment], exclusive: list[Span], wanted: list[Span]
+) -> list[Action]:
+    """Let go what is not needed, but stack shared locks first on what stays.
+
+    What is ``right``, held as it is needed, stays, once.
+    """
     actions: list[Action] = []
+    stay = right.intersection(held)
+    doubtful = list((Counter(held) - Counter(stay)).elements())
     # The exclusive ones first, or an unlock of a shared one on the same range would take them.
-    for segment in sorted(held, key=lambda one: (not one.is_exclusive, one.end - one.start)):
+    for segment in sorted(doubtful, key=lambda one: (not one.is_exclusive, one.end - one.start)):
         rest = list(held)
         rest.remove(segment)
-        needed = common(wanted, [segment.span])
-        stays = minus(needed, union(one.span for one in rest))
+        needed = meeting(segment.span, wanted)
+        stays = minus(needed, [one.span for one in rest])
         if segment.is_exclusive:
-            is_kept = bool(common(exclusive, [segment.span]))
+            is_kept = bool(meeting(segment.span, exclusive))
         else:
             is_under = any(one.is_exclusive and one.span == segment.span for one in rest)
             is_kept = is_under or bool(stays and needed == [segment.span])
@@ -103,31 +128,3 @@ def _releases(held: list[Segment], exclusive: list[Span], wanted: list[Span]) ->
         actions.append(Drop(segment))
         held = rest + stacked
     return actions
-
-
-# Sets of bytes: sorted spans that do not touch each other
-
-
-def union(spans: Iterable[Span]) -> list[Span]:
-    """All bytes that are in any of the spans."""
-    found: list[Span] = []
-    for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(end, found[-1][1])
-        elif start < end:
-            found.append((start, end))
-    return found
-
-
-def minus(spans: Iterable[Span], cuts: Sequence[Span]) -> list[Span]:
-    """What is left of some spans without others."""
-    left = list(spans)
-    for start, end in cuts:
-        left = without(left, start, end)
-    return left
-
-
-def common(spans: Iterable[Span], others: Sequence[Span]) -> list[Span]:
-    """The bytes that are in both."""
-    pairs = [(max(start, low), min(end, high)) for start, end in spans for low, high in others]
-    return union(pair for pair in pairs if pair[0] < pair[1])

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WATCH_S = 30.0  # between two proofs that the server of a lock that is waited for is alive
+IDLE_S = 2.0  # how long the handle is kept that has no lock: programs lock again and again
 SHORTEST_S, LONGEST_S = 0.02, 0.5  # between two tries where no request can wait for us
 
 
@@ -84,6 +85,9 @@ class Locks:
         self._door = trio.Lock()
         self._changed = trio.lowlevel.ParkingLot()
         self._serial = 0
+        self._used_at_s = 0.0
+        self._is_tidying = False
+        self._closed = trio.Event()
 
     # What the open file asks
 
@@ -102,6 +106,7 @@ class Locks:
     def close(self) -> None:
         """Let go of everything: nobody has the file open any more."""
         self._server.close()
+        self._closed.set()
 
     # The operations
 
@@ -113,9 +118,10 @@ class Locks:
         """Lock or unlock a range.
 
         Raises OSError: EAGAIN if something is in the way, EDEADLK if waiting would never end,
-        ENOLCK if its owner's lock was lost over it.
+        ENOLCK if its owner's lock was lost over it, or if there are too many.
         """
         if lock.type is LockType.UNLOCK:
+            self._must_fit(lock, opened)
             await self._let_go(
                 lambda: self.table.of(lock), partial(self.table.set, lock, opened.fh)
             )
@@ -167,6 +173,10 @@ class Locks:
         finally:
             errand.error = error
             errand.done.set()
+            self._used_at_s = trio.current_time()
+            if self._is_idle and not self._is_tidying and not self._closed.is_set():
+                self._is_tidying = True
+                self._file.ground.nursery.start_soon(self._tidy)
 
     async def _try(
         self,
@@ -180,6 +190,7 @@ class Locks:
 
         ``own`` is the request that the server has granted meanwhile.
         """
+        self._must_fit(lock, opened)
         self._must_be_whole(own)
         if found := self.table.conflicts(lock, own):
             return Obstacle(self._serial, True, frozenset(one.owner for one in found))
@@ -187,13 +198,11 @@ class Locks:
         if lock.type is LockType.READ and self.table.of(lock):
             await self._file.sent()  # others may read it now, as after an unlock
         is_known = own is None and self._server.has_exclusive(segment_of(lock))
-        is_alone = self._plan(lock) == [Take(segment_of(lock))]
         if not await self._attempt(self._server.attempt(lambda: self.table.need(lock))):
             await self._settle(lock)
-            if wait and errand.is_awaited and is_alone:
-                asked = Pending(lock, opened.fh)
-                self.table.pending.append(asked)
-                return Obstacle(self._serial, pending=asked)
+            is_wanted = wait and errand.is_awaited and self._server.may_wait
+            if is_wanted and self._plan(lock) == [Take(segment_of(lock))]:
+                return Obstacle(self._serial, pending=self._register(Pending(lock, opened.fh)))
             return Obstacle(self._serial)
         if not is_known:
             await self._refresh()
@@ -205,7 +214,7 @@ class Locks:
         # No await from here on: who is cancelled from now on was told that it is his.
         self.table.set(lock, opened.fh)
         if own is not None:
-            self.table.pending.remove(own)
+            self._unregister(own)
         self._note_change()
         return None
 
@@ -262,6 +271,13 @@ class Locks:
             log.warning("node %d: %s was lost to another client", self._file.inode.node, kind)
         if lock is not None and any(is_same_owner(one, lock) for one in lost):
             raise OSError(errno.ENOLCK, "the lock was lost to another client")
+        if self._is_idle and self._server.is_unsure:
+            self._server.rest()  # what may be left there goes with the handle
+
+    def _must_fit(self, lock: Lock, opened: Open) -> None:
+        """Raise ENOLCK if there would be too many locks: each costs time at every other."""
+        if self.table.is_full(lock, opened.fh):
+            raise OSError(errno.ENOLCK, f"there are {len(self.table.held)} locks on the file")
 
     def _must_be_whole(self, own: Pending | None = None) -> None:
         """Raise ConnectionLost if locks were lost with the connection and not let go yet."""
@@ -275,6 +291,32 @@ class Locks:
         self._file.pages.drop()
         self._volume.inodes.changed(inode)
         await self._volume.dropped(inode)
+
+    # When nothing is locked
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self.table.held and not self.table.pending
+
+    async def _tidy(self) -> None:
+        """Give up the handle when it was not used for a while; ends with the file.
+
+        As long as it is open, others cannot open the file and forbid what it may do.
+        """
+        try:
+            while self._is_idle and self._server.handle is not None:
+                with trio.move_on_at(self._used_at_s + IDLE_S):
+                    await self._closed.wait()
+                    return
+                await self._run(Errand(), self._rest)
+        finally:
+            self._is_tidying = False
+
+    async def _rest(self, errand: Errand[None]) -> None:
+        """Give up the handle if nobody used it while we waited at the door."""
+        if self._is_idle and trio.current_time() >= self._used_at_s + IDLE_S:
+            await self._settle()
+            self._server.rest()
 
     # Waiting
 
@@ -312,10 +354,19 @@ class Locks:
         """Give up a request, and a lock that it brought and nobody has."""
         if asked not in self.table.pending:
             return
-        self.table.pending.remove(asked)
+        self._unregister(asked)
         self._note_change()
         if asked.is_granted:
             self._file.ground.nursery.start_soon(self._run, Errand(), lambda _: self._settle())
+
+    def _register(self, asked: Pending) -> Pending:
+        self.table.pending.append(asked)
+        self._volume.patient += 1
+        return asked
+
+    def _unregister(self, asked: Pending) -> None:
+        self.table.pending.remove(asked)
+        self._volume.patient -= 1
 
     async def _watched(self, wait: Callable[[], Awaitable[None]]) -> None:
         """Wait, but no longer than there is a server to wait for."""

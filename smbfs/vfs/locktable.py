@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from smbfs.fuse.server import LOCK_END, FileHandle, Lock, LockType
-from smbfs.vfs.lockplan import Segment, Span, common, minus, union
+from smbfs.vfs.lockplan import Segment
+from smbfs.vfs.spans import Span, common, meeting, minus, union
 
 # flock locks one byte where no data can be: SMB's locks keep others from reading and writing, and
 # flock must not.  It is the last one there can be, so that fcntl's ranges end before it and the
 # two worlds stay apart; cifs.ko locks whole files up to and including it.
 FLOCK_BYTE = LOCK_END - 1
+MOST_LOCKS = 10_000  # on one file; every lock call looks at all of them
 
 Owner = int
 
@@ -47,11 +49,15 @@ class Pending:
 
 def segment_of(lock: Lock) -> Segment:
     """The lock on the server that stands for one here; it may be empty, for none."""
-    is_exclusive = lock.type is LockType.WRITE
+    return Segment(*span_of(lock), lock.type is LockType.WRITE)
+
+
+def span_of(lock: Lock) -> Span:
+    """The bytes on the server that stand for those of a lock here; it may be empty, for none."""
     if lock.is_flock:
-        return Segment(FLOCK_BYTE, FLOCK_BYTE + 1, is_exclusive)
+        return FLOCK_BYTE, FLOCK_BYTE + 1
     end = min(lock.end, FLOCK_BYTE)
-    return Segment(min(lock.start, end), end, is_exclusive)
+    return min(lock.start, end), end
 
 
 @dataclass(slots=True)
@@ -85,56 +91,75 @@ class LockTable:
 
     def need(self, also: Lock | None = None) -> list[Segment]:
         """What the server must hold: the strongest that anybody needs, ``also`` if it is given."""
-        table = self if also is None else self._with(also, FileHandle(0))
-        locks = [one.lock for one in table.held]
+        held = self.held if also is None else self._with(also, FileHandle(0))
+        locks = [one.lock for one in held]
         locks += [one.lock for one in self.pending if one.is_granted]
-        segments = [segment_of(one) for one in locks]
-        exclusive = union(one.span for one in segments if one.is_exclusive)
-        shared = minus(union(one.span for one in segments), exclusive)
+        exclusive = union(span_of(one) for one in locks if one.type is LockType.WRITE)
+        others = [span_of(one) for one in locks if one.type is not LockType.WRITE]
         found = [Segment(*span, True) for span in exclusive]
-        return sorted(found + [Segment(*span, False) for span in shared])
+        return sorted(found + [Segment(*span, False) for span in minus(others, exclusive)])
+
+    def is_full(self, lock: Lock, fh: FileHandle) -> bool:
+        """Whether there are too many locks for one more; an unlock may make one of one two."""
+        count = len(self.held)
+        return count >= MOST_LOCKS and len(self._with(lock, fh)) > count
 
     # Changes
 
     def set(self, lock: Lock, fh: FileHandle) -> None:
         """Lock or unlock a range, whatever its owner had there before."""
-        self.held = self._with(lock, fh).held
+        self.held = self._with(lock, fh)
 
     def weaken(self, lock: Lock) -> None:
         """Let what its owner has in the range of a lock be no stronger than that lock."""
-        for one in self.of(lock):
-            start, end = max(one.lock.start, lock.start), min(one.lock.end, lock.end)
-            kind = min(one.lock.type, lock.type)
-            self.set(replace(one.lock, type=kind, start=start, end=end), one.fh)
+        held: list[Held] = []
+        for one in self.held:
+            mine, span = one.lock, (lock.start, lock.end)
+            if not (is_same_owner(mine, lock) and mine.type > lock.type):
+                held.append(one)
+                continue
+            for kind, spans in ((mine.type, minus), (lock.type, common)):
+                for start, end in spans([(mine.start, mine.end)], [span]):
+                    held.append(replace(one, lock=replace(mine, type=kind, start=start, end=end)))
+        self.held = held
 
     def drop(self, gone: Iterable[Held]) -> None:
         """Let some of what is held go."""
-        dropped = list(gone)
+        dropped = set(gone)
         self.held = [one for one in self.held if one not in dropped]
 
     def lose(self, spans: list[Span]) -> list[Lock]:
         """Forget every lock that has a byte in these spans of the server; answers which."""
-        lost = [one for one in self.held if _touches(segment_of(one.lock), spans)]
+        if not spans:
+            return []
+        gone = union(spans)
+        lost = [one for one in self.held if meeting(span_of(one.lock), gone)]
         self.drop(lost)
         return [one.lock for one in lost]
 
-    def _with(self, lock: Lock, fh: FileHandle) -> LockTable:
-        replaced = self.of(lock)
-        held = [one for one in self.held if one not in replaced]
-        for one in replaced:
+    def _with(self, lock: Lock, fh: FileHandle) -> list[Held]:
+        """What is held once a lock is set."""
+        held: list[Held] = []
+        for one in self.held:
+            if not (is_same_owner(one.lock, lock) and _overlap(one.lock, lock)):
+                held.append(one)
+                continue
             for start, end in minus([(one.lock.start, one.lock.end)], [(lock.start, lock.end)]):
                 held.append(replace(one, lock=replace(one.lock, start=start, end=end)))
         if lock.type is not LockType.UNLOCK:
             held.append(_joined(held, Held(lock, fh)))
-        return LockTable(held, self.pending)
+        return held
 
 
 def _joined(held: list[Held], new: Held) -> Held:
     """Make one of a new range and its neighbours of the same kind, which leave the list."""
-    for one in list(held):
-        touches = one.lock.start <= new.lock.end and new.lock.start <= one.lock.end
-        as_new = replace(one.lock, start=new.lock.start, end=new.lock.end)
-        if touches and one.fh == new.fh and as_new == new.lock:
+    near = [
+        one
+        for one in held
+        if one.fh == new.fh and one.lock.start <= new.lock.end and new.lock.start <= one.lock.end
+    ]
+    for one in near:
+        if replace(one.lock, start=new.lock.start, end=new.lock.end) == new.lock:
             held.remove(one)
             start, end = min(one.lock.start, new.lock.start), max(one.lock.end, new.lock.end)
             new = replace(new, lock=replace(new.lock, start=start, end=end))
@@ -143,7 +168,7 @@ def _joined(held: list[Held], new: Held) -> Held:
 
 def is_same_owner(one: Lock, other: Lock) -> bool:
     """Whether two locks never are in each other's way."""
-    return (one.owner, one.is_flock) == (other.owner, other.is_flock)
+    return one.owner == other.owner and one.is_flock == other.is_flock
 
 
 def _overlap(one: Lock, other: Lock) -> bool:
@@ -153,11 +178,6 @@ def _overlap(one: Lock, other: Lock) -> bool:
 def _conflict(one: Lock, other: Lock) -> bool:
     is_any_exclusive = LockType.WRITE in (one.type, other.type)
     return one.is_flock == other.is_flock and is_any_exclusive and _overlap(one, other)
-
-
-def _touches(segment: Segment, spans: list[Span]) -> bool:
-    """Whether a segment shares a byte with some spans."""
-    return bool(common([segment.span], spans))
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ SMB lets nobody at what is locked exclusively but the handle that locked it; on 
 are advisory, so everybody here goes by that one.
 
 Easily broken: a lock holds on the server before its answer is here, and what was sent by another
-handle meanwhile is refused; that is tried once more, by the handle that may have got the lock.
+handle meanwhile is refused; that is tried once more, by the handle that may have got the lock.  And
+that one is closed when nothing is locked, maybe before a slow transfer by it has ended.
 """
 
 from __future__ import annotations
@@ -41,9 +42,21 @@ async def past_locks(
     try:
         return await do(handle)
     except StatusError as error:
-        locks = opened.file.locks
-        if error.status != Status.FILE_LOCK_CONFLICT or locks is None:
-            raise
-        if (other := locks.other_way(opened, writes=writes)) is handle:
+        other = _other_way(opened, handle, error, offset, size, writes)
+        if other is handle:
             raise
     return await do(other)
+
+
+def _other_way(
+    opened: Open, handle: Handle, error: StatusError, offset: int, size: int, writes: bool
+) -> Handle:
+    """Name the handle to try after one; the same if that makes no sense."""
+    locks = opened.file.locks
+    if locks is None:
+        return handle
+    if error.status == Status.FILE_LOCK_CONFLICT:
+        return locks.other_way(opened, writes=writes)
+    if error.status == Status.FILE_CLOSED:
+        return way(opened, offset, size, writes=writes)
+    return handle

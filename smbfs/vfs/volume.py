@@ -54,6 +54,7 @@ class Volume:
     space: Space | None = None
     space_at_s: float = LONG_AGO
     waits: WaitGraph = field(default_factory=WaitGraph)
+    patient: int = 0  # locks that wait on the server, each with a request of its own
     kernel: Kernel = field(default_factory=Deaf)  # what must hear of changes; a server puts it here
     # Two mounts do not hide each other's names: one that a crash left behind has to be seen.
     silly_prefix: str = field(default_factory=lambda: SILLY + secrets.token_hex(2))

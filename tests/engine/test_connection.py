@@ -121,16 +121,35 @@ async def test_an_answer_nobody_fetched_is_undone(nursery: trio.Nursery) -> None
     assert undone == [Status.SUCCESS]
 
 
-@pytest.mark.logs("no credit left to undo a late ECHO")
-async def test_without_credits_nothing_is_undone(nursery: trio.Nursery) -> None:
+async def test_what_there_is_no_credit_to_undo_with_is_undone_when_there_is(
+    nursery: trio.Nursery,
+) -> None:
     one, undone = talk(nursery, credits=2), list[Status]()
     slot = await post(one.connection, undoing(undone, ECHO))
     await post(one.connection)
     one.connection.abandon(slot)
     await one.peer.hear()
+    [second] = await one.peer.hear()
     await one.peer.say(answer(0, credits=0))
     await trio.testing.wait_all_tasks_blocked()
     assert undone == [Status.SUCCESS]
+    await one.peer.answer(second)
+    [undo] = await one.peer.hear()
+    assert (undo.command, undo.message_id) == (Command.ECHO, 2)
+    await one.peer.answer(undo)
+    await post(one.connection)
+    [other] = await one.peer.hear()
+    assert other.message_id == 3, "it was undone once"
+
+
+async def test_nothing_is_undone_on_a_connection_that_is_lost(nursery: trio.Nursery) -> None:
+    one, undone = talk(nursery), list[Status]()
+    slot = await post(one.connection, undoing(undone, ECHO))
+    await one.peer.answer(*await one.peer.hear())
+    await trio.testing.wait_all_tasks_blocked()
+    one.connection.lose(ConnectionLost("over"))
+    one.connection.abandon(slot)
+    assert not one.connection._undoing
 
 
 @pytest.mark.parametrize("is_pending", [True, False])

@@ -29,7 +29,7 @@ def test_a_file_that_cannot_be_opened_for_both_is_locked_by_the_descriptor() -> 
             reader = await both.one.open(os.O_RDONLY)
             await both.one.close()
             both.one.fh = await both.one.open()
-            refusal = Fails(on=Command.CREATE, status=Status.ACCESS_DENIED, times=1)
+            refusal = Fails(on=Command.CREATE, status=Status.ACCESS_DENIED)
             both.server.script.append(refusal)
             await both.one.lock(READ, 0, 10, fh=reader)
             opened = both.one.fs.content.of(both.one.fh)

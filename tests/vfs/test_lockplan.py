@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smbfs.vfs.lockplan import Action, Drop, Segment, Swap, Take, common, minus, plan, union
+from smbfs.vfs.lockplan import Action, Drop, Segment, Swap, Take, plan
+from smbfs.vfs.spans import union
 
 SIZE = 20
 NONE, SHARED, EXCLUSIVE = 0, 1, 2
@@ -165,20 +166,36 @@ def test_a_refusal_is_taken_back(needs: list[list[int]], others: list[list[int]]
     assert not server.ours
 
 
-spans = st.lists(
-    st.tuples(st.integers(0, SIZE), st.integers(0, SIZE)).filter(lambda span: span[0] < span[1]),
-    max_size=5,
+# What it costs
+
+MANY = 5_000
+LONG_S = 5.0  # for what takes a twentieth of it; when each was compared with each it took minutes
+
+
+@pytest.mark.parametrize(
+    ("held", "need"),
+    [
+        # as they are, adjacent, in part, weaker, stronger, and under one that was all
+        ([exclusive(10 * n, 10 * n + 5) for n in range(MANY)],) * 2,
+        ([shared(n, n + 1) for n in range(MANY)], [shared(0, MANY)]),
+        ([exclusive(9 * n, 9 * n + 9) for n in range(MANY)], [shared(0, 9 * MANY)]),
+        ([shared(9 * n, 9 * n + 8) for n in range(MANY)], [exclusive(0, 9 * MANY)]),
+        (
+            [exclusive(0, 9 * MANY), *(shared(9 * n, 9 * n + 8) for n in range(MANY))],
+            [shared(9 * n, 9 * n + 8) for n in range(MANY)],
+        ),
+        ([exclusive(0, 9 * MANY)], [shared(9 * n, 9 * n + 8) for n in range(MANY)]),
+        ([shared(9 * n, 9 * n + 8) for n in range(MANY)], []),
+    ],
+    ids=["same", "adjacent", "downgrade", "upgrade", "under", "in part", "none"],
 )
+def test_many_ranges_are_planned_in_one_sweep(held: list[Segment], need: list[Segment]) -> None:
+    began_s = process_time()
+    plan(held, need)
+    assert process_time() - began_s < LONG_S
 
 
-def within(found: Sequence[tuple[int, int]]) -> set[int]:
-    return {at for start, end in found for at in range(start, end)}
-
-
-@given(spans, spans)
-def test_sets_of_bytes(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
-    assert within(union(some)) == within(some)
-    assert within(minus(union(some), others)) == within(some) - within(others)
-    assert within(common(union(some), union(others))) == within(some) & within(others)
-    for found in (union(some), common(some, others)):
-        assert all(one[1] < two[0] for one, two in pairwise(found))
+def test_what_is_needed_as_it_is_held_stays() -> None:
+    held = [shared(0, 9), shared(2, 4)]
+    assert plan(held, [shared(2, 4)]) == [Drop(shared(0, 9))]
+    assert plan([shared(2, 4), shared(2, 4)], [shared(2, 4)]) == [Drop(shared(2, 4))]

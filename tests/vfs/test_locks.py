@@ -6,12 +6,14 @@ import errno
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from time import process_time
 
 import pytest
 import trio
 
 from smbfs.fuse.server import LOCK_END, ROOT, Deaf, Lock, Node
-from smbfs.vfs.locktable import FLOCK_BYTE
+from smbfs.vfs import locktable
+from smbfs.vfs.locktable import FLOCK_BYTE, Held, segment_of
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Delay, Fails
@@ -295,5 +297,42 @@ def test_any_other_error_leaves_everything_as_it_was() -> None:
             assert await errno_from(beside(both.nursery, partial(both.one.lock, WRITE, 5, 20)))
             assert both.spans() == [(0, 10, False)]
             assert await both.one.may(5, 20) == "S"
+
+    on_mock_time(main)
+
+
+def test_there_is_an_end_to_the_locks_of_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locktable, "MOST_LOCKS", 3)
+
+    async def main() -> None:
+        async with pair() as both:
+            for start in (0, 20, 40):
+                await both.one.lock(READ, start, start + 10)
+            for kind, start in ((READ, 60), (UNLOCK, 4)):
+                call = partial(both.one.lock, kind, start, start + 3)
+                assert await errno_from(beside(both.nursery, call)) == errno.ENOLCK
+            assert len(both.held) == 3
+            await both.one.lock(READ, 10, 20)
+            await both.one.lock(UNLOCK)
+            await both.one.lock(READ, 60, 63)
+
+    on_mock_time(main)
+
+
+def test_a_call_costs_little_where_much_is_locked() -> None:
+    async def main() -> None:
+        async with pair() as both:
+            await both.one.lock(WRITE, 0, 5)
+            [first], locks = both.held, both.one.locks
+            for start in range(10, 10_000, 10):
+                more = Lock(WRITE, start, start + 5, HERE)
+                locks.table.held.append(Held(more, both.one.fh))
+                locks._server.held.append(segment_of(more))
+                both.held.append(replace(first, offset=start, end=start + 5))
+            began_s = process_time()
+            for start in range(20_000, 20_100, 10):
+                await both.one.lock(WRITE, start, start + 5)
+                await both.one.lock(UNLOCK, start, start + 5)
+            assert process_time() - began_s < 4, "20 calls took a minute, now a tenth of a second"
 
     on_mock_time(main)

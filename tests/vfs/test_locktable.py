@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,7 +10,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from smbfs.fuse.server import LOCK_END, FileHandle, Lock, LockType
 from smbfs.vfs.lockplan import Segment
-from smbfs.vfs.locktable import FLOCK_BYTE, Held, LockTable, Pending, WaitGraph, segment_of
+from smbfs.vfs.locktable import (
+    FLOCK_BYTE,
+    MOST_LOCKS,
+    Held,
+    LockTable,
+    Pending,
+    WaitGraph,
+    segment_of,
+)
 
 SIZE = 30
 FH, OTHER_FH = FileHandle(1), FileHandle(2)
@@ -99,6 +108,31 @@ def test_what_the_server_lost_is_forgotten() -> None:
     table.set(lock(READ, 10, 20, owner=3), FH)
     assert len(table.lose([(5, 6)])) == 2
     assert [one.lock.owner for one in table.held] == [3]
+
+
+def test_there_is_an_end_to_the_locks_of_one_file() -> None:
+    table = LockTable([Held(lock(WRITE, 3 * n, 3 * n + 2), FH) for n in range(MOST_LOCKS)])
+    assert table.is_full(lock(READ, 0, 2, owner=2), FH)
+    assert table.is_full(lock(UNLOCK, 0, 1), FH) is False
+    assert table.is_full(lock(READ, 0, 2), FH) is False
+    assert table.is_full(lock(WRITE, 2, 3), FH) is False, "it joins two"
+    table.drop(table.held[:1])
+    assert not table.is_full(lock(READ, 0, 2, owner=2), FH)
+    whole = LockTable([*table.held, Held(lock(WRITE, 0, LOCK_END, owner=2), FH)])
+    assert whole.is_full(lock(UNLOCK, 5, 6, owner=2), FH), "an unlock may make one of one two"
+
+
+def test_many_locks_are_worked_with_in_one_sweep() -> None:
+    many = [Held(lock(READ, 3 * n, 3 * n + 2, owner=n % 5), FH) for n in range(5_000)]
+    table = LockTable(list(many))
+    began_s = process_time()
+    assert len(table.need(lock(WRITE, 0, LOCK_END, owner=9))) == 1
+    table.set(lock(WRITE), FH)
+    table.weaken(lock(READ, 5, 50))
+    table.lose([(3 * n, 3 * n + 1) for n in range(5_000)])
+    table.held = list(many)
+    table.drop(many)
+    assert process_time() - began_s < 5, "when each was compared with each it took minutes"
 
 
 def test_deadlocks() -> None:
