@@ -12,18 +12,21 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from smbfs.engine.controls import Range, query_ranges, set_allocation, set_sparse, set_zero_data
+from smbfs.engine.controls import Range, set_allocation, set_sparse, set_zero_data
 from smbfs.engine.handle import Handle
 from smbfs.engine.information import LARGEST, Information
 from smbfs.engine.steps import query_all, set_end_of_file
 from smbfs.vfs.holes import SPARSE
 from smbfs.vfs.openfile import Open
 from smbfs.vfs.refusals import unless_refused, unsupported
-from smbfs.vfs.seeking import RANGES
+from smbfs.vfs.seeking import RANGES, known_ranges
 from smbfs.vfs.volume import Volume
 from smbfs.vfs.ways import way_of, way_to_read
 from smbfs.wire.constants import Attributes as Dos
+
+T = TypeVar("T")
 
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 0x01, 0x02, 0x10
 FILL = 8 << 20  # bytes of holes that are filled at a time: others may write in between
@@ -66,15 +69,15 @@ async def fallocate(volume: Volume, opened: Open, mode: int, offset: int, length
         raise unsupported("such way to change the room of a file")
 
 
-async def _alone(room: _Room, work: Callable[[_Room, Handle], Awaitable[object]]) -> None:
+async def _alone(room: _Room, work: Callable[[_Room, Handle], Awaitable[T]]) -> T:
     """Change a file's room with nobody else in its door, and learn what it is then."""
     volume, file = room.volume, room.opened.file
 
-    async def done() -> None:
+    async def done() -> T:
         handle = way_of(room.opened, room.start, room.end - room.start, writes=True)
         asked = volume.moment()
         try:
-            await work(room, handle)
+            result = await work(room, handle)
         finally:
             file.pages.drop()
             file.unflushed.add(handle.generation)
@@ -82,8 +85,9 @@ async def _alone(room: _Room, work: Callable[[_Room, Handle], Awaitable[object]]
         information = await _now(handle)
         file.resized(information.end_of_file)
         volume.told(file.inode, information, asked)
+        return result
 
-    await file.alone(done)
+    return await file.alone(done)
 
 
 async def _now(handle: Handle) -> Information:
@@ -128,18 +132,20 @@ async def _fill(room: _Room) -> None:
         upto = min(at + FILL, room.end, inode.information.end_of_file)
         if upto <= at:
             return
-        await _alone(replace(room, start=at, end=upto), _fill_some)
-        at = upto
+        at = await _alone(replace(room, start=at, end=upto), _fill_some)
 
 
-async def _fill_some(room: _Room, handle: Handle) -> None:
+async def _fill_some(room: _Room, handle: Handle) -> int:
+    """Write zeros into the holes at the beginning of a range; up to where there are none now."""
     # What others write between question and answer is lost: no server has a better way.
     volume, start, end = room.volume, room.start, room.end
     async with way_to_read(volume, room.opened, start, end - start) as reader:
-        step = query_ranges(start, end)
-        [ranges] = await unless_refused(volume, RANGES, lambda: reader.do(step))
-    for low, high in between(ranges.spans, start, end):
+        known, spans = await unless_refused(
+            volume, RANGES, lambda: known_ranges(reader, start, end)
+        )
+    for low, high in between(spans, start, known):
         await handle.write(low, zeros(high - low))
+    return known
 
 
 def between(spans: list[Range], start: int, end: int) -> list[Range]:

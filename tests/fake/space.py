@@ -125,8 +125,9 @@ def _ranges(request: Request, open_: Open, body: IoctlRequest) -> Output:
         bytes(FileAllocatedRangeBuffer(file_offset=low, length=high - low))
         for low, high in spans(open_.node, asked.file_offset, end)
     ]
-    fits = body.max_output_response // FileAllocatedRangeBuffer.FIXED
-    if fits < len(found) and not (fits and open_.volume.abilities.tells_some):
+    can = open_.volume.abilities
+    fits = min(body.max_output_response // FileAllocatedRangeBuffer.FIXED, can.ranges)
+    if fits < len(found) and not can.tells_some:
         raise Fail(Status.BUFFER_TOO_SMALL)
     status = Status.BUFFER_OVERFLOW if fits < len(found) else Status.SUCCESS
     return status, b"".join(found[:fits])

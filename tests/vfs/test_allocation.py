@@ -134,6 +134,31 @@ async def test_holes_are_filled_by_who_may_not_read() -> None:
         assert spans(theirs(made), 0, 8 * UNIT) == [(0, UNIT)]
 
 
+@pytest.mark.parametrize("tells_some", [True, False])
+async def test_data_that_the_server_did_not_tell_of_is_no_hole(tells_some: bool) -> None:
+    """An answer that is full says nothing of what is behind its last range."""
+    many = 1024
+    share = sparse(many * UNIT)
+    share.abilities.tells_some, share.abilities.ranges = tells_some, 200
+    for at in range(0, many, 2):
+        share.node(NAME).data[at * UNIT : (at + 1) * UNIT] = b"D" * UNIT
+        share.node(NAME).fill(at * UNIT, (at + 1) * UNIT)
+    async with bench(None, share=share) as made:
+        await allocate(made, await made.open(), 0, 0, many * UNIT)
+        assert made.data == (b"D" * UNIT + bytes(UNIT)) * (many // 2)
+        assert not theirs(made).holes
+
+
+async def test_ranges_that_make_no_sense_are_believed_in_nothing() -> None:
+    share = sparse()
+    share.abilities.tells_some, share.abilities.ranges = True, 0
+    async with bench(BYTES, share=share) as made:
+        fh = await made.open()
+        with pytest.raises(SmbError, match="no sense"):
+            await allocate(made, fh, 0, 0, 8 * UNIT)
+        assert made.data == BYTES
+
+
 async def test_holes_that_the_server_does_not_tell_are_not_filled() -> None:
     share = sparse()
     share.abilities.refused = {Fsctl.QUERY_ALLOCATED_RANGES: Status.NOT_SUPPORTED}
