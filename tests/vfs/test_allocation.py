@@ -17,6 +17,7 @@ from tests.fake.script import Drops, Fails
 from tests.fake.space import spans
 from tests.fake.tree import UNIT, Node, Volume
 from tests.vfs.bench import NAME, WHO, Bench, bench, on_mock_time
+from tests.vfs.locking import beside, errno_from
 from tests.vfs.tables import fails
 
 MIB = 1 << 20
@@ -159,12 +160,62 @@ async def test_ranges_that_make_no_sense_are_believed_in_nothing() -> None:
         assert made.data == BYTES
 
 
-async def test_holes_that_the_server_does_not_tell_are_not_filled() -> None:
+@pytest.mark.parametrize("mode", [0, ZERO_RANGE, KEEP_SIZE])
+async def test_holes_that_the_server_does_not_tell_are_not_filled(mode: int) -> None:
     share = sparse()
     share.abilities.refused = {Fsctl.QUERY_ALLOCATED_RANGES: Status.NOT_SUPPORTED}
     async with bench(None, share=share) as made:
+        fh = await made.open()
+        await made.write(fh, 0, BYTES)
         with fails(errno.EOPNOTSUPP):
-            await allocate(made, await made.open(), 0, 0, UNIT)
+            await allocate(made, fh, mode, 0, 20 * UNIT)
+        assert made.data == BYTES, "what is refused changes nothing"
+        assert not theirs(made).allocated
+        await allocate(made, fh, KEEP_SIZE, 8 * UNIT, UNIT)
+        assert theirs(made).allocated == 9 * UNIT, "that needs no ranges"
+
+
+@pytest.mark.parametrize("mode", [0, ZERO_RANGE, KEEP_SIZE])
+async def test_another_file_at_the_path_is_not_asked_for_holes(mode: int) -> None:
+    async with bench(None, share=sparse()) as made:
+        fh = await made.open(WRITE)
+        await made.write(fh, 0, BYTES)
+        await made.fs.fsync(WHO, fh, False)
+        ours = theirs(made)
+        made.share.move(NAME, "elsewhere")
+        with fails(errno.EOPNOTSUPP):  # nothing lies there
+            await allocate(made, fh, mode, 0, 9 * UNIT)
+        sparse(share=made.share)
+        with fails(errno.EOPNOTSUPP):
+            await allocate(made, fh, mode, 0, 9 * UNIT)
+        assert ours.data == BYTES
+
+
+async def test_a_truncate_between_two_pieces_is_not_undone() -> None:
+    async with bench(None, share=sparse(3 * FILL)) as made:
+        fh = await made.open()
+        gate = made.gate(Command.IOCTL, times=1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(allocate, made, fh, 0, 0, 3 * FILL)
+            await made.settled()
+            nursery.start_soon(made.truncate, 5)
+            await made.settled()
+            gate.open()
+        assert await made.size() == theirs(made).size == 5
+
+
+async def test_a_file_that_others_cut_is_not_filled_behind_its_end() -> None:
+    async with bench(None, share=sparse()) as made:
+        fh = await made.open()
+        writes = made.gate(Command.IOCTL, does=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(allocate, made, fh, KEEP_SIZE, 0, 8 * UNIT)
+            await made.settled()
+            writes.let_go()  # that ranges are told at all
+            await made.settled()
+            theirs(made).reach(UNIT)
+            writes.open()
+        assert await made.size() == theirs(made).size == UNIT
 
 
 async def test_room_that_cannot_be_reserved() -> None:
@@ -175,6 +226,22 @@ async def test_room_that_cannot_be_reserved() -> None:
             with fails(errno.EOPNOTSUPP):
                 await allocate(made, fh, 0, 0, MIB)
         assert theirs(made).size == 5
+
+
+async def test_room_for_a_file_that_another_machine_appends_to() -> None:
+    async with bench(b"start") as made:
+        fh = await made.open()
+        gate = made.gate(Command.SET_INFO, times=1)
+        async with trio.open_nursery() as nursery:
+            doing = beside(nursery, lambda: allocate(made, fh, 0, 0, MIB))
+            await made.settled()
+            made.share.put(NAME, b"start and more")
+            gate.open()
+        assert await errno_from(doing) == errno.EAGAIN
+        assert made.data == b"start and more", "it was not made longer under their hands"
+        await allocate(made, fh, 0, 0, MIB)
+        assert made.data.startswith(b"start and more\0")
+        assert await made.size() == MIB
 
 
 # Zeros
@@ -295,6 +362,8 @@ def test_what_is_between() -> None:
     assert between([(3, 9)], 3, 9) == []
     assert between([(4, 5), (7, 9)], 3, 9) == [(3, 4), (5, 7)]
     assert between([(3, 5), (5, 6)], 3, 9) == [(6, 9)]
+    assert between([(4, 5), (7, 9)], 3, 6) == [(3, 4), (5, 6)]
+    assert between([(4, 5), (7, 9)], 3, 2) == []
 
 
 @pytest.mark.parametrize("size", [1, MIB, MIB + 5, 3 * MIB])
