@@ -96,14 +96,16 @@ class Content:
         flags: int,
         attributes: int,
         found: Callable[[Information, Moment], Inode],
+        access: int = 0,
     ) -> tuple[Opened, Inode]:
         """Create a file, or open it if it is there and O_EXCL is not, in one turnaround.
 
-        ``found`` names the inode of what was opened.
+        ``found`` names the inode of what was opened; ``access`` is more than its flags need.
         """
         flags = self._in_effect(flags)
         moment = self._inodes.moment(trio.current_time())
         how = How.opening(flags | os.O_CREAT, attributes or Attributes.NORMAL)
+        how = replace(how, access=how.access | access)
         handle, information = await self._open_path(path, how, flags)
         try:
             inode = found(information, moment)
