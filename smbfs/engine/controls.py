@@ -116,7 +116,12 @@ def copy_chunks(
 
 
 def _limits(reply: Reply) -> Limits:
-    """Read what came with INVALID_PARAMETER; raises StatusError if that was no limits."""
+    """Read what came with INVALID_PARAMETER.
+
+    Raises StatusError if that was no limits, or if anybody may have sent them.
+    """
+    if reply.is_hint:
+        raise StatusError(reply.status, Command.IOCTL.name)
     try:
         output = memoryview(reply.parse(IoctlResponse).output)
         answer = SrvCopychunkResponse.parse(output, 0)

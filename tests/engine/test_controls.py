@@ -103,6 +103,14 @@ def test_a_refusal_without_limits_is_an_error() -> None:
             step.result(refusal, WHERE)
 
 
+def test_limits_that_anybody_may_have_sent_are_an_error() -> None:
+    step = controls.copy_chunks(KEY, [(0, 0, 30)])
+    refusal = answered(written(16, 1 << 20, 1 << 24), Status.INVALID_PARAMETER)
+    refusal.is_hint = True
+    with pytest.raises(StatusError, match="IOCTL: INVALID_PARAMETER"):
+        step.result(refusal, WHERE)
+
+
 def test_shared_blocks() -> None:
     code, data, most = control(controls.duplicate_extents(bytes(16), 4096, 8192, 12288))
     body = fsctl.DuplicateExtentsData(
