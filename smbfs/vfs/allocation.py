@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from smbfs.engine.controls import Range, set_allocation, set_sparse, set_zero_data
@@ -22,11 +23,12 @@ from smbfs.engine.handle import Handle
 from smbfs.engine.information import LARGEST, Information
 from smbfs.engine.steps import Step, query_all, set_end_of_file
 from smbfs.vfs.holes import SPARSE
-from smbfs.vfs.openfile import Open
+from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.passage import past_locks
 from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.seeking import RANGES, known_ranges
 from smbfs.vfs.volume import Volume
-from smbfs.vfs.ways import way_of, way_to_read
+from smbfs.vfs.ways import way_to_read
 from smbfs.wire.constants import Attributes as Dos
 
 T = TypeVar("T")
@@ -80,10 +82,13 @@ async def _alone(room: _Room, work: Callable[[_Room, Handle], Awaitable[T]]) -> 
     volume, file = room.volume, room.opened.file
 
     async def done() -> T:
-        handle = way_of(room.opened, room.start, room.end - room.start, writes=True)
+        must_live(room.opened)
+        handle, size = room.opened.handle, room.end - room.start
         asked = volume.moment()
         try:
-            result = await work(room, handle)
+            result = await past_locks(
+                room.opened, room.start, size, partial(work, room), writes=True
+            )
         finally:
             file.pages.drop()
             file.unflushed.add(handle.generation)

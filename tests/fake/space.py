@@ -108,6 +108,7 @@ def _zero(request: Request, open_: Open, body: IoctlRequest) -> Output:
     node = open_.node
     if asked.file_offset > asked.beyond_final_zero:
         raise Fail(Status.INVALID_PARAMETER)
+    opens.not_locked(open_, asked.file_offset, asked.beyond_final_zero, for_writing=True)
     start, end = min(asked.file_offset, node.size), min(asked.beyond_final_zero, node.size)
     node.data[start:end] = bytes(end - start)
     if node.attributes & Attributes.SPARSE_FILE:

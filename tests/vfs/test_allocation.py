@@ -16,8 +16,9 @@ from smbfs.wire.status import Status
 from tests.fake.script import Drops, Fails
 from tests.fake.space import spans
 from tests.fake.tree import UNIT, Node, Volume
-from tests.vfs.bench import NAME, WHO, Bench, bench, on_mock_time
-from tests.vfs.locking import beside, errno_from
+from tests.vfs.bench import NAME, WHO, Bench, Gate, bench, on_mock_time
+from tests.vfs.locking import THERE, beside, errno_from, pair
+from tests.vfs.locking import WRITE as LOCKED
 from tests.vfs.tables import fails
 
 MIB = 1 << 20
@@ -265,6 +266,30 @@ async def test_zeros_in_a_sparse_file_have_room() -> None:
         fh = await made.open()
         await allocate(made, fh, ZERO_RANGE, UNIT, UNIT)
         assert spans(theirs(made), 0, 8 * UNIT) == [(UNIT, 2 * UNIT)]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_zeros_in_what_is_locked_by_another_descriptor(is_known: bool) -> None:
+    async def main() -> None:
+        async with pair(b"0123456789") as both:
+            other = await both.one.open()
+            if is_known:
+                await both.one.lock(LOCKED, owner=THERE)
+            gate = Gate(on=Command.IOCTL, times=1)
+            both.server.script.append(gate)
+            zeroing = beside(
+                both.nursery,
+                lambda: both.one.fs.fallocate(WHO, other, ZERO_RANGE | KEEP_SIZE, 2, 5),
+            )
+            await both.settled()
+            if not is_known:
+                await both.one.lock(LOCKED, owner=THERE)
+            gate.open()
+            await zeroing.done.wait()
+            assert zeroing.is_done, zeroing.error
+            assert both.server.volume.read("file") == b"01" + bytes(5) + b"789"
+
+    on_mock_time(main)
 
 
 # Holes
