@@ -4,8 +4,8 @@ Pure, and steps as in `smbfs.engine.steps`: most are control codes ([MS-SMB2] 2.
 information class.  Servers lack many of them; who asks says what he does without.
 
 Easily broken: a copy that asks too much of a server is answered with INVALID_PARAMETER *and* its
-limits, without which that status is an ordinary error; and an allocation below the size of the
-file cuts the file.
+limits, without which that status is an ordinary error; an allocation below the size of the file
+cuts the file; and what no range covers is a hole only as far as ranges were told.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ USUAL: Final = Limits(16, 1 << 20, 16 << 20)  # what Windows takes
 
 
 class Ranges(NamedTuple):
-    """The parts of a file that are no holes, in order; ``has_more`` if not all could be told."""
+    """The parts of a file that are no holes, in order; ``has_more`` if not all could be told.
+
+    Nothing is known then of what is behind the last one.
+    """
 
     spans: list[Range]
     has_more: bool
@@ -113,7 +116,12 @@ def copy_chunks(
 
 
 def _limits(reply: Reply) -> Limits:
-    """Read what came with INVALID_PARAMETER; raises StatusError if that was no limits."""
+    """Read what came with INVALID_PARAMETER.
+
+    Raises StatusError if that was no limits, or if anybody may have sent them.
+    """
+    if reply.is_hint:
+        raise StatusError(reply.status, Command.IOCTL.name)
     try:
         output = memoryview(reply.parse(IoctlResponse).output)
         answer = SrvCopychunkResponse.parse(output, 0)
@@ -166,19 +174,31 @@ def query_ranges(start: int, end: int, most: int = SMALL) -> Step[Ranges]:
     step = ioctl(Fsctl.QUERY_ALLOCATED_RANGES, data, most, answers=QUERIED)
 
     def result(reply: Reply, where: Where) -> Ranges:
-        output = memoryview(step.result(reply, where))
-        spans, at = [], start
-        for offset, length in allocated_ranges(output):
-            low, high = max(offset, at), min(offset + length, end)
-            if low < high:  # a server may tell whole clusters, which reach out of the range
-                spans.append((low, high))
-                at = high
-        has_more = reply.status == Status.BUFFER_OVERFLOW
+        told = _in_order(allocated_ranges(memoryview(step.result(reply, where))))
+        # A server may tell whole clusters, which reach out of the range.
+        within = [(max(low, start), min(high, end)) for low, high in told]
+        spans = [(low, high) for low, high in within if low < high]
+        reaches = told[-1][1] if told else 0
+        has_more = reply.status == Status.BUFFER_OVERFLOW and reaches < end
         if has_more and not spans:
             raise WireError("there are more ranges, but none was told")  # asking on never ends
         return Ranges(spans, has_more)
 
     return Step(step.ask, result)
+
+
+def _in_order(told: Sequence[tuple[int, int]]) -> list[Range]:
+    """Make spans of offsets and lengths.  Raises WireError unless each is behind the one before.
+
+    What lies between two of them is overwritten by `fallocate`, so a list in disorder, in which
+    nothing certain lies between any two, is not one to be put right.
+    """
+    spans: list[Range] = []
+    for offset, length in told:
+        if spans and offset < spans[-1][1]:
+            raise WireError("allocated ranges that overlap or are out of order")
+        spans.append((offset, offset + length))
+    return spans
 
 
 def set_allocation(size: int) -> Step[None]:

@@ -79,6 +79,7 @@ class Reply:
     status: Status
     view: memoryview
     is_proven: bool = False  # it was sealed or signed by the server, and that was checked
+    is_hint: bool = False  # it should have been proven and was not, see `HINTS`: believe no data
 
     def parse(self, cls: type[S]) -> S:
         """Read the body; raises WireError for anything else."""
@@ -118,6 +119,11 @@ class Slot:
     def is_done(self) -> bool:
         """Whether an answer or an error is there."""
         return self.reply is not None or self.error is not None
+
+    @property
+    def must_be_proven(self) -> bool:
+        """Whether the answer has to be signed or sealed."""
+        return self.guard is not None and (self.guard.signer is not None or self.sealed)
 
 
 @dataclass(slots=True)
@@ -295,7 +301,7 @@ class Exchange:
             return None
         is_proven = _prove(slot, header, status, view, opened)
         del self.outstanding[slot.message_id]
-        reply = Reply(header, status, view, is_proven)
+        reply = Reply(header, status, view, is_proven, not is_proven and slot.must_be_proven)
         if slot.abandoned:
             return Late(slot, reply)
         slot.reply = reply
@@ -344,7 +350,7 @@ def _prove(
         if opened is not guard:
             raise Tampered("an answer was sealed with the keys of another session")
         return True
-    if guard is None or (guard.signer is None and not slot.sealed):
+    if guard is None or not slot.must_be_proven:
         return False
     if status in HINTS and not header.flags & HeaderFlags.SIGNED:
         return False

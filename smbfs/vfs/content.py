@@ -4,8 +4,9 @@ The contract: a read sees every earlier write of this mount, and the first lost 
 every later write, fsync and close of the file.
 
 Easily broken: a descriptor that is being opened counts as open, or an unlink meanwhile would not
-know of it; one that is closed stays with its file until what it wrote was sent, whatever becomes
-of the caller; and two files that lay at one path, one after the other, never share a `File`.
+know of it; one that is closed stays with its file until what it began is at its end, whatever
+becomes of the caller, or a late request of it might change what others wrote; and two files that
+lay at one path, one after the other, never share a `File`.
 """
 
 from __future__ import annotations
@@ -95,14 +96,16 @@ class Content:
         flags: int,
         attributes: int,
         found: Callable[[Information, Moment], Inode],
+        access: int = 0,
     ) -> tuple[Opened, Inode]:
         """Create a file, or open it if it is there and O_EXCL is not, in one turnaround.
 
-        ``found`` names the inode of what was opened.
+        ``found`` names the inode of what was opened; ``access`` is more than its flags need.
         """
         flags = self._in_effect(flags)
         moment = self._inodes.moment(trio.current_time())
         how = How.opening(flags | os.O_CREAT, attributes or Attributes.NORMAL)
+        how = replace(how, access=how.access | access)
         handle, information = await self._open_path(path, how, flags)
         try:
             inode = found(information, moment)
@@ -188,15 +191,15 @@ class Content:
     # Closing
 
     async def release(self, fh: FileHandle) -> None:
-        """Give up a descriptor: its writes are sent first, an untold error is logged."""
+        """Give up a descriptor: what it began ends first, an untold error is logged."""
         opened = self._opens.pop(fh, None)
         if opened is None:
             return
-        if not opened.file.dirty:
+        if opened.file.is_at_rest:
             self._close(opened)
             return
         closed = trio.Event()
-        self._ground.nursery.start_soon(self._close_when_sent, opened, closed)
+        self._ground.nursery.start_soon(self._close_at_rest, opened, closed)
         await closed.wait()
 
     def release_soon(self, fh: FileHandle) -> None:
@@ -204,9 +207,9 @@ class Content:
         if fh in self._opens:
             self._ground.nursery.start_soon(self.release, fh)
 
-    async def _close_when_sent(self, opened: Open, closed: trio.Event) -> None:
+    async def _close_at_rest(self, opened: Open, closed: trio.Event) -> None:
         try:
-            await opened.file.sent()
+            await opened.file.rest()
         finally:
             self._close(opened)
             closed.set()
@@ -229,9 +232,9 @@ class Content:
             opened.handle.close_soon()
 
     async def drain(self) -> None:
-        """Send everything that is unsent; errors stay with their files."""
+        """Bring all that was begun to its end; errors stay with their files."""
         for file in list(self._ground.files):
-            await file.sent()
+            await file.rest()
 
     async def stop(self) -> None:
         """Send and close everything that the kernel did not."""

@@ -5,12 +5,14 @@ that the server has told.  Where it does neither the answer is EOPNOTSUPP, and t
 writes.  One call is short: whoever wants more asks again, and others may write in between.
 
 Easily broken: what was written to the source must be on the server first; the change passes the
-door of the target; and 0 means the end of the source, so it must never mean anything else.
+door of the target; 0 means the end of the source, so it must never mean anything else; and a
+target that was made longer for blocks that it did not get must not stay so.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,18 +23,22 @@ import trio
 from smbfs.engine.controls import Chunk, Limits, copy_chunks, duplicate_extents, resume_key
 from smbfs.engine.handle import Handle
 from smbfs.engine.steps import Step, query_all, set_end_of_file
-from smbfs.errors import StatusError
-from smbfs.vfs.openfile import Open
+from smbfs.errors import SmbError, StatusError
+from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.passage import past_locks
 from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.volume import Volume
-from smbfs.vfs.ways import may_read, way_of
+from smbfs.vfs.ways import may_read
 from smbfs.wire.fscc import FsAttributes
 from smbfs.wire.status import Status
+
+log = logging.getLogger(__name__)
 
 ONCE = 64 << 20  # bytes that one call copies at most
 LONG_S = 2.0  # after which it goes on with the next call
 SHARED_ONCE = 1 << 30  # bytes of blocks that one call shares, which costs next to nothing
 SMALLEST = 64 * 1024  # a server that copies less at a time is slower than reading and writing
+ROUNDS = 3  # in which a server tells what it takes; one that goes on is not to be served
 CLONES = "shared blocks"
 # With which control codes servers copy, the one that asks for fewer rights first.
 COPIES = {"copies into what may not be read": False, "copies": True}
@@ -55,16 +61,6 @@ class _Job:
             self, start=self.start + done, at=self.at + done, size=max(0, self.size - done)
         )
 
-    @property
-    def reader(self) -> Handle:
-        """The handle of the source."""
-        return way_of(self.source, self.start, self.size)
-
-    @property
-    def writer(self) -> Handle:
-        """The handle of the target."""
-        return way_of(self.target, self.at, self.size, writes=True)
-
 
 async def copy(volume: Volume, source: Open, start: int, target: Open, at: int, size: int) -> int:
     """Copy bytes from one open file to another, or within one; how many, 0 at the source's end."""
@@ -82,8 +78,19 @@ async def copy(volume: Volume, source: Open, start: int, target: Open, at: int, 
 
 
 async def _copied(job: _Job) -> int:
+    """Copy by the handles that the server lets at both ends, locked by us or not."""
+    must_live(job.source)
+    must_live(job.target)
+
+    async def read_by(reader: Handle) -> int:
+        work = partial(_copied_by, job, reader)
+        return await past_locks(job.target, job.at, job.size, work, writes=True)
+
+    return await past_locks(job.source, job.start, job.size, read_by)
+
+
+async def _copied_by(job: _Job, reader: Handle, writer: Handle) -> int:
     file, inodes = job.target.file, job.volume.inodes
-    reader, writer = job.reader, job.writer
     job = replace(job, size=min(job.size, await _end_of(job.source, reader) - job.start))
     if job.size <= 0:
         return 0
@@ -131,17 +138,31 @@ async def _share(job: _Job, reader: Handle, writer: Handle) -> int:
     size = min(job.size, SHARED_ONCE) // unit * unit
     [now] = await writer.do(query_all())
     steps: list[Step[Any]] = [duplicate_extents(reader.file_id, job.start, job.at, size)]
-    if now.end_of_file < job.at + size:  # only what both files have can be shared
-        steps.insert(0, set_end_of_file(job.at + size))
+    was, end = now.end_of_file, job.at + size
+    if was < end:  # only what both files have can be shared
+        steps.insert(0, set_end_of_file(end))
     try:
         await writer.do(*steps)
     except StatusError as error:
+        if was < end:
+            await _shorter_again(job.target, writer, was, end)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
             job.volume.refused.add(CLONES)
         return 0
     return size
+
+
+async def _shorter_again(target: Open, writer: Handle, was: int, end: int) -> None:
+    """Take back what a file was made longer by, unless somebody else changed its size since."""
+    try:
+        [now] = await writer.do(query_all())
+        if now.end_of_file == end:
+            await writer.do(set_end_of_file(was))
+    except SmbError as error:
+        node = target.file.inode.node
+        log.warning("node %d is longer than it was, after a copy that failed: %s", node, error)
 
 
 # Copying in chunks
@@ -172,14 +193,15 @@ async def _in_chunks(job: _Job, key: bytes, writer: Handle, *, is_begun: bool) -
 async def _some(job: _Job, key: bytes, writer: Handle) -> int:
     """Copy as much as the server does at one request."""
     volume = job.volume
-    while True:
+    for _ in range(ROUNDS):
         answer = await _asked(job, key, writer)
         if isinstance(answer, Limits):
             volume.copies = narrowed(volume.copies, answer)
         elif answer:
             return answer
         else:
-            raise unsupported("copy of this")
+            break
+    raise unsupported("copy of this")
 
 
 async def _asked(job: _Job, key: bytes, writer: Handle) -> int | Limits:

@@ -337,6 +337,18 @@ class File:
         latest = self.dirty.serial if serial is None else serial
         await self.until(lambda: self.dirty.is_confirmed(latest))
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing that anybody began changes the file any more."""
+        return not self.dirty and not self.is_entered
+
+    async def rest(self) -> None:
+        """Wait until all that was begun so far has come to its end: changes, then writes."""
+        if self.is_entered:
+            await self.enter()
+            self.leave()
+        await self.sent()
+
     async def clear(self, offset: int, size: int) -> None:
         """Wait until every write made so far to a range was confirmed or has failed."""
         serial, end = self.dirty.serial, offset + size

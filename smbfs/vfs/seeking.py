@@ -101,16 +101,18 @@ async def _spans_until(
     at = offset
     async with way_to_read(volume, opened, offset, size - offset) as handle:
         while at < size:
-            upto, ranges = await _some_ranges(handle, at, size)
-            spans += ranges.spans
-            at = spans[-1][1] if ranges.has_more else upto
+            at, some = await known_ranges(handle, at, size)
+            spans += some
             if spans if whence == DATA else found(spans, offset, HOLE, size) < at:
                 break
     return spans
 
 
-async def _some_ranges(handle: Handle, start: int, end: int) -> tuple[int, Ranges]:
-    """The ranges up to a place that the answer can hold: Samba tells all or none."""
+async def known_ranges(handle: Handle, start: int, end: int) -> tuple[int, list[Range]]:
+    """Ask for the data of a range; up to where it is known now, past ``start``, and where it is.
+
+    What the answer cannot hold is not known: Samba tells all or none, Windows as much as fits.
+    """
     while True:
         try:
             [ranges] = await handle.do(query_ranges(start, end))
@@ -119,4 +121,5 @@ async def _some_ranges(handle: Handle, start: int, end: int) -> tuple[int, Range
                 raise
             end = start + (end - start) // 2
         else:
-            return end, ranges
+            assert isinstance(ranges, Ranges)
+            return (ranges.spans[-1][1] if ranges.has_more else end), ranges.spans

@@ -4,28 +4,38 @@ A server knows no such files.  Ours has a hidden name and is marked deleted as s
 so that it goes with its last handle, whoever closes that: us, or the server when we are gone.  The
 handle that marked it is its `Grave`; through it the mark is taken back and the name given.
 
-Easily broken: a file that could not be named must be marked deleted again, or it would stay.
+Easily broken: a file that could not be named must be marked deleted again, or it would stay; and
+the right to delete is part of the CREATE, so that a server that does not give it makes nothing.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
+from functools import partial
 
 import trio
 
+from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.engine.information import Information
 from smbfs.engine.steps import query_all, rename_to, set_disposition
-from smbfs.errors import SmbError
+from smbfs.errors import SmbError, StatusError
 from smbfs.fuse.server import Entry, Opened
 from smbfs.vfs.content import Content
 from smbfs.vfs.inode import Grave, Inode, Moment
 from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.volume import Volume
+from smbfs.wire.constants import Access
 from smbfs.wire.constants import Attributes as Dos
+from smbfs.wire.contexts import MAXIMAL_ACCESS
+from smbfs.wire.header import Command
+
+log = logging.getLogger(__name__)
 
 NAMELESS = "files without a name"
+DENIED = frozenset({errno.EACCES, errno.EPERM})
 MARK_S = 5.0  # how long a caller is kept until a file that got no name is marked deleted again
 
 
@@ -41,22 +51,12 @@ async def tmpfile(
         raise unsupported(NAMELESS)
     name = volume.silly_name()
     path = volume.inodes.path_of(parent, name.encode())
-
-    def found(information: Information, asked: Moment) -> Inode:
-        return volume.made(parent, name.encode(), information, None, asked)
-
-    # READONLY would keep it from being deleted, so a mode without write bits waits for a chmod.
-    how = flags & ~(os.O_TRUNC | os.O_TMPFILE) | os.O_CREAT | os.O_EXCL
-    opened, inode = await content.create(path, how, Dos.NORMAL, found)
+    opened, inode = await _made(volume, content, parent, name, flags)
     try:
-        handle, _ = await unless_refused(
-            volume,
-            NAMELESS,
-            lambda: volume.share.open(path, How.renaming(), set_disposition(True)),
-        )
+        handle = await _marked(volume, path)
     except BaseException:
         with trio.move_on_after(MARK_S, shield=True):
-            await _undone(volume, content, path, opened)
+            await _undone(content, path, opened)
         raise
     inode.grave = Grave(handle, parent, name, may_return=not flags & os.O_EXCL)
     volume.inodes.graves.add(inode)
@@ -66,12 +66,58 @@ async def tmpfile(
     return opened, volume.entry(inode, inode.seen)
 
 
-async def _undone(volume: Volume, content: Content, path: str, opened: Opened) -> None:
-    await content.release(opened.fh)
+async def _made(
+    volume: Volume, content: Content, parent: Inode, name: str, flags: int
+) -> tuple[Opened, Inode]:
+    """Make and open a file that may be deleted, or none."""
+    path = volume.inodes.path_of(parent, name.encode())
+
+    def found(information: Information, asked: Moment) -> Inode:
+        return volume.made(parent, name.encode(), information, None, asked)
+
+    # READONLY would keep it from being deleted, so a mode without write bits waits for a chmod.
+    how = flags & ~(os.O_TRUNC | os.O_TMPFILE) | os.O_CREAT | os.O_EXCL
     try:
-        await volume.share.on(path, How.deleting(False), set_disposition(True))
-    except SmbError:
-        return  # its name tells whoever finds it what it was
+        return await content.create(path, how, Dos.NORMAL, found, Access.DELETE)
+    except StatusError as error:
+        is_no = error.errno in DENIED and error.command == Command.CREATE.name
+        if not is_no or not await _may_make(volume, parent):
+            raise
+        volume.refused.add(NAMELESS)
+        raise unsupported(NAMELESS) from error
+
+
+async def _may_make(volume: Volume, parent: Inode) -> bool:
+    """Whether files may be made in a directory, so that it was the deleting that is not allowed."""
+    how = How.looking().with_context(MAXIMAL_ACCESS)
+    [seen] = await volume.share.on(volume.inodes.path(parent), how)
+    return bool(seen.maximal_access & Access.FILE_ADD_FILE)  # all, if the server does not tell
+
+
+async def _marked(volume: Volume, path: str) -> Handle:
+    """Mark a file deleted; the handle that can take that back."""
+    marking = partial(volume.share.open, path, How.renaming(), set_disposition(True))
+    try:
+        handle, _ = await unless_refused(volume, NAMELESS, marking)
+    except StatusError as error:
+        if error.errno not in DENIED:
+            raise
+        volume.refused.add(NAMELESS)
+        raise unsupported(NAMELESS) from error
+    return handle
+
+
+async def _undone(content: Content, path: str, opened: Opened) -> None:
+    why: object = "there was no answer in time"
+    try:
+        await content.of(opened.fh).handle.do(set_disposition(True))
+        why = None
+    except SmbError as error:
+        why = error
+    finally:
+        if why is not None:
+            log.warning("%s could not be deleted, and stays on the server: %s", path, why)
+        content.release_soon(opened.fh)
 
 
 def is_nameless(inode: Inode) -> bool:

@@ -103,6 +103,14 @@ def test_a_refusal_without_limits_is_an_error() -> None:
             step.result(refusal, WHERE)
 
 
+def test_limits_that_anybody_may_have_sent_are_an_error() -> None:
+    step = controls.copy_chunks(KEY, [(0, 0, 30)])
+    refusal = answered(written(16, 1 << 20, 1 << 24), Status.INVALID_PARAMETER)
+    refusal.is_hint = True
+    with pytest.raises(StatusError, match="IOCTL: INVALID_PARAMETER"):
+        step.result(refusal, WHERE)
+
+
 def test_shared_blocks() -> None:
     code, data, most = control(controls.duplicate_extents(bytes(16), 4096, 8192, 12288))
     body = fsctl.DuplicateExtentsData(
@@ -147,17 +155,33 @@ def test_ranges() -> None:
     assert step.result(answered(b""), WHERE) == Ranges([], has_more=False)
 
 
-def test_ranges_are_brought_into_order() -> None:
+def test_ranges_that_reach_out_of_what_was_asked() -> None:
     step = controls.query_ranges(10, 100)
-    told = answered(spans((0, 20), (15, 10), (5, 2), (90, 4096), (200, 7)))
-    assert step.result(told, WHERE).spans == [(10, 20), (20, 25), (90, 100)]
+    told = spans((0, 5), (5, 15), (20, 5), (30, 0), (90, 4096), (5000, 7))
+    for status in (Status.SUCCESS, Status.BUFFER_OVERFLOW):
+        found = step.result(answered(told, status), WHERE)
+        assert found == Ranges([(10, 20), (20, 25), (90, 100)], has_more=False)
+    some = answered(spans((0, 5), (5, 15)), Status.BUFFER_OVERFLOW)
+    assert step.result(some, WHERE) == Ranges([(10, 20)], has_more=True)
 
 
-def test_ranges_that_lie() -> None:
-    step = controls.query_ranges(10, 100)
-    for lie in (answered(b"", Status.BUFFER_OVERFLOW), answered(spans((10, 5))[:-1])):
-        with pytest.raises(WireError):
-            step.result(lie, WHERE)
+@pytest.mark.parametrize(
+    "lie",
+    [
+        answered(b"", Status.BUFFER_OVERFLOW),
+        answered(spans((0, 10)), Status.BUFFER_OVERFLOW),
+        answered(spans((10, 0)), Status.BUFFER_OVERFLOW),
+        answered(spans((10, 5))[:-1]),
+        answered(spans((10, 20), (29, 5))),
+        answered(spans((50, 5), (20, 5))),
+        answered(spans((10, 5), (10, 5))),
+        answered(spans((0, 2**64 - 1), (50, 5))),
+        answered(spans((200, 5), (20, 5))),
+    ],
+)
+def test_ranges_that_lie(lie: Reply) -> None:
+    with pytest.raises(WireError):
+        controls.query_ranges(10, 100).result(lie, WHERE)
 
 
 def test_room() -> None:

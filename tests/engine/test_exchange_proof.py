@@ -56,6 +56,17 @@ def test_a_hint_needs_no_proof_and_is_an_error(status: Status) -> None:
         assert slot.reply is not None
         assert slot.reply.status == status
         assert not slot.reply.is_proven
+        assert slot.reply.is_hint
+
+
+@pytest.mark.parametrize("status", sorted(HINTS))
+def test_what_is_proven_or_need_not_be_is_no_hint(status: Status) -> None:
+    for guard in (Guard(SESSION, HmacSigner(KEY)), Guard(SESSION)):
+        one = exchange()
+        _, [slot] = submit(one, Ask(EchoRequest()), guard=guard)
+        arrive(one, answer(0, status=status, signer=guard.signer), guard)
+        assert slot.reply is not None
+        assert not slot.reply.is_hint
 
 
 def test_a_hint_with_a_signature_must_have_the_right_one() -> None:

@@ -181,7 +181,7 @@ def read(open_: Open, offset: int, length: int) -> bytes:
     if node.is_directory:
         raise Fail(Status.INVALID_DEVICE_REQUEST)
     open_.need(Access.FILE_READ_DATA)
-    _not_locked(open_, offset, offset + length, for_writing=False)
+    not_locked(open_, offset, offset + length, for_writing=False)
     if length and offset >= node.size:
         raise Fail(Status.END_OF_FILE)
     return bytes(node.data[offset : offset + length])
@@ -195,7 +195,7 @@ def write(open_: Open, offset: int, data: bytes) -> int:
     open_.need_any(Access.FILE_WRITE_DATA | Access.FILE_APPEND_DATA)
     if offset == LAST - 1:
         offset = node.size
-    _not_locked(open_, offset, offset + len(data), for_writing=True)
+    not_locked(open_, offset, offset + len(data), for_writing=True)
     resize(volume, node, max(node.size, offset + len(data) if data else 0))
     node.data[offset : offset + len(data)] = data
     node.fill(offset, offset + len(data))
@@ -213,7 +213,8 @@ def resize(volume: Volume, node: Node, size: int) -> None:
     node.reach(size)
 
 
-def _not_locked(open_: Open, start: int, end: int, *, for_writing: bool) -> None:
+def not_locked(open_: Open, start: int, end: int, *, for_writing: bool) -> None:
+    """Fail if another open has locked some of a range ([MS-FSA] 2.1.4.10)."""
     for lock in open_.node.locks:
         is_ours = lock.owner is open_ and not (lock.is_shared and for_writing)
         is_harmless = lock.is_shared and not for_writing

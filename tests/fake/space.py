@@ -108,6 +108,7 @@ def _zero(request: Request, open_: Open, body: IoctlRequest) -> Output:
     node = open_.node
     if asked.file_offset > asked.beyond_final_zero:
         raise Fail(Status.INVALID_PARAMETER)
+    opens.not_locked(open_, asked.file_offset, asked.beyond_final_zero, for_writing=True)
     start, end = min(asked.file_offset, node.size), min(asked.beyond_final_zero, node.size)
     node.data[start:end] = bytes(end - start)
     if node.attributes & Attributes.SPARSE_FILE:
@@ -125,8 +126,9 @@ def _ranges(request: Request, open_: Open, body: IoctlRequest) -> Output:
         bytes(FileAllocatedRangeBuffer(file_offset=low, length=high - low))
         for low, high in spans(open_.node, asked.file_offset, end)
     ]
-    fits = body.max_output_response // FileAllocatedRangeBuffer.FIXED
-    if fits < len(found) and not (fits and open_.volume.abilities.tells_some):
+    can = open_.volume.abilities
+    fits = min(body.max_output_response // FileAllocatedRangeBuffer.FIXED, can.ranges)
+    if fits < len(found) and not can.tells_some:
         raise Fail(Status.BUFFER_TOO_SMALL)
     status = Status.BUFFER_OVERFLOW if fits < len(found) else Status.SUCCESS
     return status, b"".join(found[:fits])

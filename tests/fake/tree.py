@@ -178,6 +178,7 @@ class Abilities:
     takes_none: bool = False  # a copy succeeds and copies nothing
     compresses: bool = False
     tells_some: bool = False  # of the ranges if all are too many; Samba tells none
+    ranges: int = 1 << 32  # told in one answer at most, however long that may be
     refused: dict[int, Status] = field(default_factory=dict)  # by control code
 
 

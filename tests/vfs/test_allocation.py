@@ -16,7 +16,9 @@ from smbfs.wire.status import Status
 from tests.fake.script import Drops, Fails
 from tests.fake.space import spans
 from tests.fake.tree import UNIT, Node, Volume
-from tests.vfs.bench import NAME, WHO, Bench, bench, on_mock_time
+from tests.vfs.bench import NAME, WHO, Bench, Gate, bench, on_mock_time
+from tests.vfs.locking import THERE, beside, errno_from, pair
+from tests.vfs.locking import WRITE as LOCKED
 from tests.vfs.tables import fails
 
 MIB = 1 << 20
@@ -134,12 +136,87 @@ async def test_holes_are_filled_by_who_may_not_read() -> None:
         assert spans(theirs(made), 0, 8 * UNIT) == [(0, UNIT)]
 
 
-async def test_holes_that_the_server_does_not_tell_are_not_filled() -> None:
+@pytest.mark.parametrize("tells_some", [True, False])
+async def test_data_that_the_server_did_not_tell_of_is_no_hole(tells_some: bool) -> None:
+    """An answer that is full says nothing of what is behind its last range."""
+    many = 1024
+    share = sparse(many * UNIT)
+    share.abilities.tells_some, share.abilities.ranges = tells_some, 200
+    for at in range(0, many, 2):
+        share.node(NAME).data[at * UNIT : (at + 1) * UNIT] = b"D" * UNIT
+        share.node(NAME).fill(at * UNIT, (at + 1) * UNIT)
+    async with bench(None, share=share) as made:
+        await allocate(made, await made.open(), 0, 0, many * UNIT)
+        assert made.data == (b"D" * UNIT + bytes(UNIT)) * (many // 2)
+        assert not theirs(made).holes
+
+
+async def test_ranges_that_make_no_sense_are_believed_in_nothing() -> None:
+    share = sparse()
+    share.abilities.tells_some, share.abilities.ranges = True, 0
+    async with bench(BYTES, share=share) as made:
+        fh = await made.open()
+        with pytest.raises(SmbError, match="no sense"):
+            await allocate(made, fh, 0, 0, 8 * UNIT)
+        assert made.data == BYTES
+
+
+@pytest.mark.parametrize("mode", [0, ZERO_RANGE, KEEP_SIZE])
+async def test_holes_that_the_server_does_not_tell_are_not_filled(mode: int) -> None:
     share = sparse()
     share.abilities.refused = {Fsctl.QUERY_ALLOCATED_RANGES: Status.NOT_SUPPORTED}
     async with bench(None, share=share) as made:
+        fh = await made.open()
+        await made.write(fh, 0, BYTES)
         with fails(errno.EOPNOTSUPP):
-            await allocate(made, await made.open(), 0, 0, UNIT)
+            await allocate(made, fh, mode, 0, 20 * UNIT)
+        assert made.data == BYTES, "what is refused changes nothing"
+        assert not theirs(made).allocated
+        await allocate(made, fh, KEEP_SIZE, 8 * UNIT, UNIT)
+        assert theirs(made).allocated == 9 * UNIT, "that needs no ranges"
+
+
+@pytest.mark.parametrize("mode", [0, ZERO_RANGE, KEEP_SIZE])
+async def test_another_file_at_the_path_is_not_asked_for_holes(mode: int) -> None:
+    async with bench(None, share=sparse()) as made:
+        fh = await made.open(WRITE)
+        await made.write(fh, 0, BYTES)
+        await made.fs.fsync(WHO, fh, False)
+        ours = theirs(made)
+        made.share.move(NAME, "elsewhere")
+        with fails(errno.EOPNOTSUPP):  # nothing lies there
+            await allocate(made, fh, mode, 0, 9 * UNIT)
+        sparse(share=made.share)
+        with fails(errno.EOPNOTSUPP):
+            await allocate(made, fh, mode, 0, 9 * UNIT)
+        assert ours.data == BYTES
+
+
+async def test_a_truncate_between_two_pieces_is_not_undone() -> None:
+    async with bench(None, share=sparse(3 * FILL)) as made:
+        fh = await made.open()
+        gate = made.gate(Command.IOCTL, times=1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(allocate, made, fh, 0, 0, 3 * FILL)
+            await made.settled()
+            nursery.start_soon(made.truncate, 5)
+            await made.settled()
+            gate.open()
+        assert await made.size() == theirs(made).size == 5
+
+
+async def test_a_file_that_others_cut_is_not_filled_behind_its_end() -> None:
+    async with bench(None, share=sparse()) as made:
+        fh = await made.open()
+        writes = made.gate(Command.IOCTL, does=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(allocate, made, fh, KEEP_SIZE, 0, 8 * UNIT)
+            await made.settled()
+            writes.let_go()  # that ranges are told at all
+            await made.settled()
+            theirs(made).reach(UNIT)
+            writes.open()
+        assert await made.size() == theirs(made).size == UNIT
 
 
 async def test_room_that_cannot_be_reserved() -> None:
@@ -150,6 +227,22 @@ async def test_room_that_cannot_be_reserved() -> None:
             with fails(errno.EOPNOTSUPP):
                 await allocate(made, fh, 0, 0, MIB)
         assert theirs(made).size == 5
+
+
+async def test_room_for_a_file_that_another_machine_appends_to() -> None:
+    async with bench(b"start") as made:
+        fh = await made.open()
+        gate = made.gate(Command.SET_INFO, times=1)
+        async with trio.open_nursery() as nursery:
+            doing = beside(nursery, lambda: allocate(made, fh, 0, 0, MIB))
+            await made.settled()
+            made.share.put(NAME, b"start and more")
+            gate.open()
+        assert await errno_from(doing) == errno.EAGAIN
+        assert made.data == b"start and more", "it was not made longer under their hands"
+        await allocate(made, fh, 0, 0, MIB)
+        assert made.data.startswith(b"start and more\0")
+        assert await made.size() == MIB
 
 
 # Zeros
@@ -173,6 +266,30 @@ async def test_zeros_in_a_sparse_file_have_room() -> None:
         fh = await made.open()
         await allocate(made, fh, ZERO_RANGE, UNIT, UNIT)
         assert spans(theirs(made), 0, 8 * UNIT) == [(UNIT, 2 * UNIT)]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_zeros_in_what_is_locked_by_another_descriptor(is_known: bool) -> None:
+    async def main() -> None:
+        async with pair(b"0123456789") as both:
+            other = await both.one.open()
+            if is_known:
+                await both.one.lock(LOCKED, owner=THERE)
+            gate = Gate(on=Command.IOCTL, times=1)
+            both.server.script.append(gate)
+            zeroing = beside(
+                both.nursery,
+                lambda: both.one.fs.fallocate(WHO, other, ZERO_RANGE | KEEP_SIZE, 2, 5),
+            )
+            await both.settled()
+            if not is_known:
+                await both.one.lock(LOCKED, owner=THERE)
+            gate.open()
+            await zeroing.done.wait()
+            assert zeroing.is_done, zeroing.error
+            assert both.server.volume.read("file") == b"01" + bytes(5) + b"789"
+
+    on_mock_time(main)
 
 
 # Holes
@@ -270,6 +387,8 @@ def test_what_is_between() -> None:
     assert between([(3, 9)], 3, 9) == []
     assert between([(4, 5), (7, 9)], 3, 9) == [(3, 4), (5, 7)]
     assert between([(3, 5), (5, 6)], 3, 9) == [(6, 9)]
+    assert between([(4, 5), (7, 9)], 3, 6) == [(3, 4), (5, 6)]
+    assert between([(4, 5), (7, 9)], 3, 2) == []
 
 
 @pytest.mark.parametrize("size", [1, MIB, MIB + 5, 3 * MIB])

@@ -290,6 +290,29 @@ async def test_who_gives_up_a_close_loses_nothing() -> None:
         assert ground.inode.file is None
 
 
+@pytest.mark.parametrize("is_end", [False, True])
+async def test_a_close_waits_for_what_still_changes_the_file(is_end: bool) -> None:
+    """Its program was killed; whoever opens the file next is not overwritten by what is late."""
+    async with bench(b"12345") as ground:
+        fh = await ground.open(BOTH | os.O_APPEND)
+        held = ground.gate(Command.WRITE, times=1)
+        async with trio.open_nursery() as killed:
+            killed.start_soon(ground.write, fh, 0, b"late")
+            await ground.settled()
+            killed.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ground.content.stop if is_end else partial(ground.close, fh))
+            await ground.settled()
+            assert ground.server.open_handles
+            if not is_end:
+                again = await ground.open()
+                nursery.start_soon(ground.write, again, 5, b"new!")
+            await ground.settled()
+            held.open()
+        await ground.content.drain()
+        assert ground.data == (b"12345late" if is_end else b"12345new!")
+
+
 async def test_a_reader_closes_without_waiting_for_writers() -> None:
     async with bench() as ground:
         fh, reader = await ground.open(), await ground.open(READ)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
 from smbfs.engine.controls import Limits
 from smbfs.errors import SmbError
-from smbfs.fuse.server import ROOT, FileHandle
 from smbfs.vfs import copying
 from smbfs.vfs.copying import narrowed, pieces
 from smbfs.wire.constants import Fsctl
@@ -20,46 +17,21 @@ from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Silent
 from tests.fake.tree import Volume
-from tests.vfs.bench import BOTH, WHO, Bench, Gate, bench, on_mock_time, together
+from tests.vfs.bench import BOTH, Gate, bench, on_mock_time, together
+from tests.vfs.copies import (
+    COPIES,
+    DATA,
+    KIB,
+    MIB,
+    WRITE,
+    cloning,
+    copy,
+    held,
+    size_of,
+    target_of,
+    two,
+)
 from tests.vfs.tables import fails
-
-KIB, MIB = 1 << 10, 1 << 20
-READ, WRITE = os.O_RDONLY, os.O_WRONLY
-COPIES = (Fsctl.SRV_COPYCHUNK_WRITE, Fsctl.SRV_COPYCHUNK)
-DATA = bytes(range(256)) * 1000
-
-
-@asynccontextmanager
-async def two(
-    data: bytes = DATA, *, flags: int = WRITE, share: Volume | None = None
-) -> AsyncIterator[tuple[Bench, FileHandle, FileHandle]]:
-    """A source with these bytes and an empty target, both open."""
-    async with bench(data, share=share) as made:
-        source = await made.open(READ)
-        target = await target_of(made, flags)
-        made.turns()
-        yield made, source, target
-
-
-async def target_of(made: Bench, flags: int = WRITE) -> FileHandle:
-    opened, _ = await made.fs.create(WHO, ROOT, b"target", 0o644, flags | os.O_CREAT)
-    return opened.fh
-
-
-async def copy(
-    made: Bench, source: FileHandle, target: FileHandle, size: int, start: int = 0, at: int = 0
-) -> int:
-    return await made.fs.copy_file_range(WHO, source, start, target, at, size)
-
-
-def held(made: Bench) -> bytes:
-    return made.share.read("target")
-
-
-async def size_of(made: Bench) -> int:
-    entry = await made.fs.lookup(WHO, ROOT, b"target")
-    assert entry.attributes is not None
-    return entry.attributes.size
 
 
 async def test_a_copy_is_the_source() -> None:
@@ -303,12 +275,6 @@ async def test_a_copy_goes_on_when_its_caller_leaves() -> None:
 
 
 # Shared blocks
-
-
-def cloning() -> Volume:
-    share = Volume()
-    share.abilities.clones = True
-    return share
 
 
 async def test_whole_blocks_are_shared_and_the_rest_is_copied() -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 import trio
 
 from smbfs.errors import SmbError
 from smbfs.fuse.server import ROOT, FileHandle, Node
-from smbfs.vfs.tmpfiles import is_nameless
+from smbfs.vfs.tmpfiles import NAMELESS, is_nameless
+from smbfs.wire.constants import Access
+from smbfs.wire.file_messages import CreateRequest
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
-from tests.fake.script import Drops, Fails
+from tests.fake.messages import Request
+from tests.fake.script import BadDay, Drops, Fails
 from tests.fake.tree import Volume
 from tests.vfs.bench import Gate
 from tests.vfs.mounted import BOTH, WHO, Denies, Mounted, mounted
@@ -183,9 +188,45 @@ async def test_a_deleted_file_gets_no_name() -> None:
 # A server that does not do it
 
 
+@dataclass(kw_only=True)
+class DeniesDeleting(BadDay):
+    """Files may be made and written, but not deleted."""
+
+    def refuses(self, requests: Sequence[Request]) -> Status | None:
+        for request in requests:
+            if self.strikes(request.command):
+                access = request.parse(CreateRequest).desired_access
+                return Status.ACCESS_DENIED if access & Access.DELETE else None
+        return None
+
+
+async def test_where_nothing_may_be_deleted_nothing_is_made() -> None:
+    async with mounted() as made:
+        made.server.script.append(DeniesDeleting(on=Command.CREATE))
+        with fails(errno.EOPNOTSUPP):
+            await tmpfile(made)
+        with made.turns(0), fails(errno.EOPNOTSUPP):
+            await made.fs.tmpfile(WHO, ROOT, 0o600, O_TMPFILE | BOTH)
+        assert made.share.names() == []
+        await made.put("with a name")
+
+
+async def test_where_nothing_may_be_made_is_one_directory() -> None:
+    async with mounted() as made:
+        made.share.read_only = True
+        with fails(errno.EACCES):
+            await tmpfile(made)
+        made.share.read_only = False
+        await tmpfile(made)
+
+
 @pytest.mark.parametrize(
     ("status", "number"),
-    [(Status.NOT_SUPPORTED, errno.EOPNOTSUPP), (Status.ACCESS_DENIED, errno.EACCES)],
+    [
+        (Status.NOT_SUPPORTED, errno.EOPNOTSUPP),
+        (Status.ACCESS_DENIED, errno.EOPNOTSUPP),
+        (Status.DISK_FULL, errno.ENOSPC),
+    ],
 )
 async def test_a_file_that_cannot_be_marked_is_removed(status: Status, number: int) -> None:
     async with mounted() as made:
@@ -194,8 +235,23 @@ async def test_a_file_that_cannot_be_marked_is_removed(status: Status, number: i
             await tmpfile(made)
         await trio.testing.wait_all_tasks_blocked()
         assert made.share.names() == []
+        assert (NAMELESS in made.volume.refused) == (number == errno.EOPNOTSUPP)
 
 
+async def test_who_gives_up_leaves_no_file_behind() -> None:
+    async with mounted() as made:
+        gate = Gate(on=Command.SET_INFO, times=1)
+        made.server.script.append(gate)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tmpfile, made)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        gate.open()
+        await trio.testing.wait_all_tasks_blocked()
+        assert made.share.names() == []
+
+
+@pytest.mark.logs("smbfs_.*could not be deleted")
 async def test_a_server_that_deletes_nothing_is_not_asked_again() -> None:
     async with mounted() as made:
         made.server.script.append(Fails(on=Command.SET_INFO, status=Status.NOT_SUPPORTED))

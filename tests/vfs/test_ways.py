@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 
 from smbfs.errors import ConnectionLost
 from smbfs.vfs.ways import may_read, way_of, way_to_read
-from tests.vfs.bench import Bench, bench
+from smbfs.wire.header import Command
+from smbfs.wire.status import Status
+from tests.fake.script import Fails
+from tests.fake.tree import Volume
+from tests.vfs.bench import NAME, Bench, bench
+from tests.vfs.tables import fails
 
 
 async def test_a_descriptor_has_its_handle() -> None:
@@ -44,6 +50,40 @@ async def test_who_may_not_read_gets_another_handle() -> None:
         assert await reads_through(made, reader) == made.content.of(reader).handle.file_id
 
 
+async def test_only_the_same_file_is_another_handle() -> None:
+    async with bench(b"x") as made:
+        writer = await made.open(os.O_WRONLY)
+        for _ in range(2):
+            made.share.move(NAME, "elsewhere")
+            with fails(errno.EOPNOTSUPP):
+                await reads_through(made, writer)
+            made.share.put(NAME, b"x")
+            with fails(errno.EOPNOTSUPP):
+                await reads_through(made, writer)
+        await made.settled()
+        assert len(made.server.open_handles) == 1
+
+
+async def test_a_file_without_an_id_is_not_proven_to_be_the_same() -> None:
+    share = Volume()
+    share.put(NAME, b"x").file_id = 0
+    async with bench(None, share=share) as made:
+        with fails(errno.EOPNOTSUPP):
+            await reads_through(made, await made.open(os.O_WRONLY))
+
+
+async def test_who_may_not_read_at_all_has_no_way() -> None:
+    async with bench(b"x") as made:
+        writer = await made.open(os.O_WRONLY)
+        for status, number in (
+            (Status.ACCESS_DENIED, errno.EOPNOTSUPP),
+            (Status.INSUFFICIENT_RESOURCES, Status.INSUFFICIENT_RESOURCES.errno),
+        ):
+            made.server.script[:] = [Fails(on=Command.CREATE, status=status)]
+            with fails(number):
+                await reads_through(made, writer)
+
+
 @pytest.mark.logs("connection lost")
 async def test_a_lost_handle_is_no_way() -> None:
     async with bench(b"x") as made:
@@ -52,5 +92,5 @@ async def test_a_lost_handle_is_no_way() -> None:
         await made.settled()
         with pytest.raises(ConnectionLost):
             way_of(opened, 0, 1)
-        async with way_to_read(made.fs.volume, opened, 0, 1) as handle:
-            assert handle is not opened.handle
+        with pytest.raises(ConnectionLost):
+            await reads_through(made, opened.fh)
