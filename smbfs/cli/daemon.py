@@ -85,8 +85,11 @@ def background() -> Background | Report:
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    # Nobody may die between the fork and the handlers: the child would go on, and mount.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     pid = os.fork()
     if pid == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         _settle(writing)
         return Background(writing)
     os.close(writing)
@@ -117,7 +120,10 @@ def _settle(keep: int) -> None:
 
 @contextlib.contextmanager
 def _interrupting(child: int) -> Iterator[None]:
-    """Pass what would end the parent on to the child, once, and stop waiting for its report."""
+    """Pass what would end the parent on to the child, once, and stop waiting for its report.
+
+    The signals are blocked when it begins, and not any more when it ends.
+    """
 
     def passed_on(number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -126,6 +132,7 @@ def _interrupting(child: int) -> Iterator[None]:
 
     before = [(number, signal.signal(number, passed_on)) for number in ENDING]
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         yield
     finally:
         for number, handler in before:

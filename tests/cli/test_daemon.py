@@ -96,6 +96,24 @@ daemon.leave(0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_interrupts_the_parent_as_early_as_can_be(number: signal.Signals) -> None:
+    early = f"""
+import os
+fork = os.fork
+def fork_and_be_interrupted():
+    pid = fork()
+    if pid:
+        os.kill(os.getpid(), {int(number)})
+    return pid
+os.fork = fork_and_be_interrupted
+"""
+    code = early + PARENT + "time.sleep(60)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stdout) == (8, "8 interrupted; nothing is mounted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_who_interrupts_the_parent_ends_the_child(number: signal.Signals) -> None:
     code = "print(os.getpid(), flush=True); time.sleep(60)"
     with start(code) as parent:

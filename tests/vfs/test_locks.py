@@ -232,6 +232,7 @@ class Hearing(Deaf):
             then()
 
 
+@pytest.mark.logs("the kernel keeps old data")
 def test_the_kernel_drops_its_pages_before_a_lock_is_answered() -> None:
     async def main() -> None:
         async with pair() as both:
