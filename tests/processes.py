@@ -8,8 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 
+# A Python for programs of a few lines: it imports nothing at its start, which takes a fifth of the
+# time, and swallows no signal over it.
+BARE_PYTHON = (sys.executable, "-S", "-c")
 PROC = Path("/proc")
 ESTABLISHED = "01"  # the kernel's tcp_states.h, in hexadecimal
 

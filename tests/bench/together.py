@@ -26,6 +26,7 @@ from tests.bench.figures import Figures
 from tests.bench.machine import about
 from tests.line import Line
 from tests.mounted import MountedShare
+from tests.processes import BARE_PYTHON
 from tests.samba import Samba
 from tests.transports import MATRIX, TRANSPORTS
 
@@ -85,7 +86,7 @@ def databases(server: Samba, figures: Figures, count: int) -> None:
             begun = time.perf_counter()
             writers = [
                 subprocess.Popen(
-                    [sys.executable, "-c", WRITER, share.path / path.name, who, str(count), mode]
+                    [*BARE_PYTHON, WRITER, share.path / path.name, who, str(count), mode]
                 )
                 for share, who in ((one, "one"), (two, "two"))
             ]
@@ -166,7 +167,7 @@ def ends(server: Samba, figures: Figures) -> None:
 
 def _waiter(path: Path, doing: str) -> subprocess.Popen[bytes]:
     code, pipe = WAITER.format(doing=doing), subprocess.PIPE
-    command = [sys.executable, "-c", code, str(path)]
+    command = [*BARE_PYTHON, code, str(path)]
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe)
     assert process.stdout is not None
     process.stdout.readline()
@@ -191,7 +192,7 @@ def handing_over(server: Samba, figures: Figures) -> None:
     ):
         for _ in range(5):
             fcntl.lockf(file, fcntl.LOCK_EX)
-            command = [sys.executable, "-c", code, str(two.path / "locked")]
+            command = [*BARE_PYTHON, code, str(two.path / "locked")]
             with subprocess.Popen(command, stdout=subprocess.PIPE) as waiter:
                 time.sleep(1)
                 let_go = time.monotonic()

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import pytest
 from tests.line import Line
 from tests.mount.ground import noise, opened
 from tests.mounted import MountedShare
+from tests.processes import BARE_PYTHON
 from tests.samba import Place, Samba
 
 PAGE = Path(__file__).parent.parent.parent / "man" / "mount.smbfs.8"
@@ -137,7 +137,7 @@ def looks_side_by_side(samba: Samba) -> bool:
         names = [path / f"none-{number}" for number in range(count)]
         started = time.monotonic()
         lookers = [
-            threading.Thread(target=subprocess.run, args=[[sys.executable, "-c", code, name]])
+            threading.Thread(target=subprocess.run, args=[[*BARE_PYTHON, code, name]])
             for name in names
         ]
         for looker in lookers:

@@ -7,7 +7,6 @@ import errno
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.mount.ground import eventually, fails, noise, opened
 from tests.mounted import MountedShare, MountError
+from tests.processes import BARE_PYTHON
 from tests.samba import Samba
 from tests.semantics.conftest import Here, meanwhile
 from tests.semantics.document import proves
@@ -168,7 +168,7 @@ def doer(path: Path, doing: str, name: str = "file") -> subprocess.Popen[bytes]:
     code = DOER.format(doing=doing)
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path), name], stdin=pipe, stdout=pipe, stderr=pipe
+        [*BARE_PYTHON, code, str(path), name], stdin=pipe, stdout=pipe, stderr=pipe
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"

@@ -7,13 +7,13 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.mount.ground import eventually, fails, noise, opened
+from tests.processes import BARE_PYTHON
 from tests.semantics.conftest import Here
 from tests.semantics.document import proves
 
@@ -33,7 +33,7 @@ CALLS = pytest.mark.parametrize("call", ["flock", "lockf"])
 
 def program(path: Path, call: str, *how: str) -> subprocess.Popen[bytes]:
     """Another program that locks a file by this call of fcntl."""
-    command = [sys.executable, "-c", LOCK, str(path), call, *how]
+    command = [*BARE_PYTHON, LOCK, str(path), call, *how]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 

@@ -6,13 +6,13 @@ import errno
 import mmap
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.mount.ground import fails, noise, opened
 from tests.mounted import MountedShare
+from tests.processes import BARE_PYTHON
 from tests.samba import Samba
 from tests.semantics.conftest import Here
 from tests.semantics.document import proves
@@ -101,7 +101,7 @@ def test_large_files(here: Here) -> None:
 def test_shared_mappings(here: Here) -> None:
     (here.behind / "file").write_bytes(bytes(2 * PAGE))
     # In a process of its own: who touches a mapping that cannot be had is killed by SIGBUS.
-    subprocess.run([sys.executable, "-c", MAPPING, here.path / "file"], check=True, timeout=30)
+    subprocess.run([*BARE_PYTHON, MAPPING, here.path / "file"], check=True, timeout=30)
     assert (here.behind / "file").read_bytes()[PAGE : PAGE + 6] == b"mapped"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import trio
 from smbfs.fuse.native.server import Server
 from smbfs.fuse.server import ROOT, Node
 from tests.fuse.native.memory import Memory, is_mounted, mounted
+from tests.processes import BARE_PYTHON
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ async def asking(served: Server, code: str) -> subprocess.Popen[bytes]:
 
 
 def started(code: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", code])
+    return subprocess.Popen([*BARE_PYTHON, code])
 
 
 def by_helper(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ async def test_twenty_stats_in_one_directory_at_once(tmp_path: Path) -> None:
     async with mounted(filesystem, tmp_path), trio.open_nursery() as nursery:
         code = "import os, sys, threading\nfor name in sys.argv[1:]:\n"
         code += "    threading.Thread(target=os.stat, args=[name]).start()"
-        command = [sys.executable, "-c", code, *[str(tmp_path / name) for name in files]]
+        command = [*BARE_PYTHON, code, *[str(tmp_path / name) for name in files]]
         process = await trio.lowlevel.open_process(command)
         await until(lambda: filesystem.at_once == 20)
         process.kill()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from smbfs.fuse.native.signals import MEANT, Signals, signals_of, was_killed
+from tests.processes import BARE_PYTHON
 
 # Blocks or handles signals, then stops itself so that what is sent stays pending.
 SUBJECT = """
@@ -32,7 +32,7 @@ def bit(*names: signal.Signals) -> int:
 def stopped(caught: tuple[str, ...] = (), ignored: tuple[str, ...] = ()) -> Iterator[int]:
     """A process that is stopped, so that signals stay pending."""
     code = SUBJECT.format(caught=caught, ignored=ignored)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*BARE_PYTHON, code], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -111,7 +111,7 @@ def test_a_process_that_lives_was_not_killed() -> None:
     ("code", "killed"), [("import os; os.kill(os.getpid(), 9)", True), ("", False)]
 )
 def test_how_a_process_has_ended(code: str, killed: bool) -> None:
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = subprocess.Popen([*BARE_PYTHON, code])
     while state_of(process.pid) != "Z":
         time.sleep(0.01)
     try:
