@@ -65,6 +65,7 @@ class Content:
         self._ground = Ground(policy, inodes, nursery, holes)
         self._opens: dict[FileHandle, Open] = {}
         self._numbers = count(1)
+        self.reads_exactly = False  # the kernel can read bytes, and not pages, of a file
 
     def of(self, fh: FileHandle) -> Open:
         """The open file of a number; raises OSError EBADF."""
@@ -176,8 +177,7 @@ class Content:
         opened = Open(FileHandle(next(self._numbers)), file, handle, flags)
         file.opens.append(opened)
         self._opens[opened.fh] = opened
-        # The kernel takes the place of an append from its own idea of the size: keep its cache out.
-        return Opened(opened.fh, direct_io=opened.is_direct or opened.is_append)
+        return Opened(opened.fh, direct_io=opened.keeps_kernel_out(self.reads_exactly))
 
     def _file(self, inode: Inode) -> File:
         ground, policy, facts = self._ground, self._policy, self._share.facts

@@ -82,6 +82,10 @@ class Filesystem:
         """Take the one who is to hear of changes that the kernel cannot know."""
         self.volume.kernel = kernel
 
+    def may_read_exactly(self, is_possible: bool) -> None:
+        """Take whether the kernel can do without whole pages and map such a file nevertheless."""
+        self.content.reads_exactly = is_possible
+
     async def drain(self) -> None:
         """Send everything that is unsent; errors stay with their files."""
         await self.content.drain()

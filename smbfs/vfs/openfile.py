@@ -118,6 +118,15 @@ class Open:
         """Whether a write returns only when the server has it on disk."""
         return bool(self.flags & (os.O_SYNC | os.O_DSYNC))
 
+    def keeps_kernel_out(self, reads_exactly: bool) -> bool:
+        """Whether the kernel shall cache nothing of what is read and written through it."""
+        if self.is_direct or self.is_append:  # it takes an append's place from its idea of the size
+            return True
+        # Who changes records that he locks reads them like this: a page that holds others' as well
+        # is refused by the server if somebody else has locked one of those.
+        is_both = self.flags & os.O_ACCMODE == os.O_RDWR
+        return is_both and reads_exactly and self.file.ground.policy.locks
+
     @property
     def is_alive(self) -> bool:
         """Whether the server still knows its handle."""
@@ -136,6 +145,7 @@ class File:
     is_error_told: bool = False
     unflushed: set[int] = field(default_factory=set)  # connections with writes maybe not on disk
     read_at_s: float = LONG_AGO
+    met_lock_at_s: float = LONG_AGO  # when more than was asked for met a lock of somebody else
     locks: Locks | None = None  # from the first lock on
     _door: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1, max_value=1))
     _settling: int = 0  # how many wait for writes to be confirmed

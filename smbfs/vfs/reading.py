@@ -17,13 +17,17 @@ import trio
 from smbfs.cache.pages import Piece
 from smbfs.cache.streams import START_BYTES
 from smbfs.engine.handle import Handle, Posted
+from smbfs.errors import StatusError
 from smbfs.vfs.openfile import KNOWN, File, Open
 from smbfs.vfs.passage import past_locks, way
+from smbfs.wire.status import Status
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 2  # to read through the read-ahead before asking the server straight
 DEPTH = 16  # pieces of one plan under way
+ALONE_S = 1.0  # how long nothing is read ahead where a lock was met
+LOCKED = frozenset({Status.FILE_LOCK_CONFLICT})
 
 
 def read_now(opened: Open, offset: int, size: int) -> list[memoryview] | None:
@@ -57,7 +61,10 @@ def _clipped(file: File, offset: int, size: int, began_s: float) -> int:
 
 
 def _reads_ahead(opened: Open) -> bool:
-    return not opened.is_direct and opened.file.pages.believe_s > 0 and opened.is_alive
+    file = opened.file
+    if opened.is_direct or file.pages.believe_s <= 0 or not opened.is_alive:
+        return False
+    return trio.current_time() - file.met_lock_at_s >= ALONE_S
 
 
 def _here(opened: Open, offset: int, size: int) -> list[memoryview] | None:
@@ -91,7 +98,11 @@ async def _fetched(opened: Open, offset: int, size: int) -> bool:
     for piece in awaited:
         assert isinstance(piece.done, trio.Event)
         await piece.done.wait()
-    return all(piece.error is None for piece in awaited)
+    errors = [piece.error for piece in awaited if piece.error is not None]
+    if any(isinstance(one, StatusError) and one.status in LOCKED for one in errors):
+        # Others have locked records nearby: for a while just the bytes that are wanted are asked.
+        file.met_lock_at_s = trio.current_time()
+    return not errors
 
 
 def _fetch(opened: Open, pieces: list[Piece]) -> None:

@@ -82,6 +82,9 @@ class Memory:
         self._known[node] = _attributes(node, mode, believe_s)
         return self._known[node]
 
+    def may_read_exactly(self, is_possible: bool) -> None:
+        """Read as the kernel likes."""
+
     def hear(self, kernel: Kernel) -> None:
         """Have nothing to tell."""
 

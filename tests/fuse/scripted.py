@@ -46,7 +46,7 @@ NOW = {
     "flush_now",
     "write_now",
 }
-AT_ONCE = {"drop_privileges", "give_up", "give_up_directory"}
+AT_ONCE = {"drop_privileges", "give_up", "give_up_directory", "may_read_exactly"}
 
 
 class Fake:

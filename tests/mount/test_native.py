@@ -63,6 +63,52 @@ def test_a_database_that_two_machines_write_to(here: Here, mode: str) -> None:
     db.close()
 
 
+COUNTER = """
+import fcntl, os, random, sys, time
+path, seed, log, kind, seconds = sys.argv[1:]
+chance, said = random.Random(int(seed)), open(log, "a", buffering=1)
+end = time.time() + float(seconds)
+fd = os.open(path, os.O_RDWR)
+while time.time() < end:
+    slot = chance.randrange(8)
+    where = (8, slot * 8) if kind == "lockf" else ()
+    getattr(fcntl, kind)(fd, fcntl.LOCK_EX, *where)
+    value = int.from_bytes(os.pread(fd, 8, slot * 8), "little") + 1
+    said.write(f"begun {slot} {value}\\n")
+    os.pwrite(fd, value.to_bytes(8, "little"), slot * 8)
+    getattr(fcntl, kind)(fd, fcntl.LOCK_UN, *where)
+    said.write(f"done {slot} {value}\\n")
+"""
+COUNT_S = 3.0
+
+
+@pytest.mark.parametrize("kind", ["lockf", "flock"])
+def test_counters_that_programs_on_two_machines_count_up(
+    here: Here, tmp_path: Path, kind: str
+) -> None:
+    (here.behind / "counters").write_bytes(bytes(64))
+    programs = [
+        subprocess.Popen(
+            [
+                *(*BARE_PYTHON, COUNTER, place / "counters", str(number)),
+                *(tmp_path / str(number), kind, str(COUNT_S)),
+            ]
+        )
+        for number, place in enumerate([here.path, here.other] * 3)
+    ]
+    time.sleep(COUNT_S / 2)
+    for victim in programs[4:]:  # with a lock in hand, or waiting for one
+        victim.kill()
+    assert [program.wait(60) for program in programs] == [0] * 4 + [-signal.SIGKILL] * 2
+    said = [line.split() for log in tmp_path.iterdir() for line in log.read_text().splitlines()]
+    done = [tuple(words[1:]) for words in said if words[0] == "done"]
+    assert len(set(done)) == len(done) > 20  # nobody counted what another had counted already
+    counters = (here.behind / "counters").read_bytes()
+    total = sum(int.from_bytes(counters[at : at + 8], "little") for at in range(0, 64, 8))
+    # Who was killed may have written without telling.
+    assert len(done) <= total <= sum(words[0] == "begun" for words in said)
+
+
 @pytest.fixture
 def counted(server: Samba) -> Iterator[tuple[MountedShare, Line]]:
     """A mount whose line to the server counts the bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 import signal
 import subprocess
@@ -233,3 +234,31 @@ def test_any_descriptor(here: Here) -> None:
             assert os.pread(reader, 4096, 0)[100:110] == b"by another"
         assert os.pread(fd, 10, 100) == b"by another"
     assert (here.behind / "file").read_bytes()[100:] == b"by another"
+
+
+@proves(
+    "LOCK-10 A descriptor for reading and writing reads just the bytes that are asked for, "
+    "whatever is locked beside them; one for reading only reads whole pages of 4 KiB, and meets "
+    "any lock in them."
+)
+def test_records_side_by_side(here: Here) -> None:
+    (here.path / "file").write_bytes(b"x" * 8192)
+    elsewhere = here.through("actimeo=0") / "file"
+    with opened(here.path / "file", os.O_RDWR) as fd, opened(elsewhere, os.O_RDWR) as other:
+        fcntl.lockf(other, fcntl.LOCK_EX, 8, 8)
+        fcntl.lockf(fd, fcntl.LOCK_EX, 8, 0)
+        assert os.pread(fd, 8, 0) == b"x" * 8
+        os.pwrite(fd, b"record 1", 0)
+        assert os.pread(fd, 8, 0) == b"record 1"
+        with fails(errno.EACCES):
+            os.pread(fd, 8, 8)
+        with opened(here.path / "file") as reader:
+            with fails(errno.EACCES):
+                os.pread(reader, 8, 16)
+            assert os.pread(reader, 8, 4096) == b"x" * 8
+        # It may be mapped nevertheless.
+        with mmap.mmap(fd, 4096, offset=4096) as mapped:
+            mapped[:6] = b"mapped"
+            mapped.flush()
+        assert os.pread(fd, 6, 4096) == b"mapped"
+    assert (here.behind / "file").read_bytes()[4096:4102] == b"mapped"

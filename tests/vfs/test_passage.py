@@ -7,14 +7,17 @@ import os
 from functools import partial
 
 import pytest
+import trio
 
 from smbfs.errors import StatusError
+from smbfs.fuse.server import ROOT
 from smbfs.vfs.openfile import DataPolicy
 from smbfs.vfs.passage import past_locks, way
+from smbfs.vfs.reading import ALONE_S
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails
-from tests.vfs.bench import WHO, Gate, on_mock_time
+from tests.vfs.bench import WHO, Gate, bench, on_mock_time
 from tests.vfs.locking import READ, THERE, UNLOCK, WRITE, beside, errno_from, pair
 
 
@@ -117,3 +120,47 @@ def test_what_is_refused_for_good(status: Status, is_locking: bool) -> None:
                 assert caught.value.status == status
 
     on_mock_time(main)
+
+
+def test_a_record_beside_one_that_is_locked_elsewhere() -> None:
+    async def main() -> None:
+        async with pair(b"abcdefgh" * 4) as both:
+            await both.two.lock(WRITE, 8, 16)
+            await both.one.lock(WRITE, 0, 8)
+            # More than was asked for is asked first, and refused; then just the record is.
+            assert await both.one.read(8, 0) == b"abcdefgh"
+            await both.one.write(b"ABCDEFGH", 0)
+            await both.one.fs.flush(WHO, both.one.fh)
+            before = both.server.turnarounds
+            assert await both.one.read(8, 0) == b"ABCDEFGH"
+            assert both.server.turnarounds - before == 1  # nothing is read ahead for a while
+            with pytest.raises(StatusError) as refused:
+                await both.one.read(8, 8)
+            assert refused.value.status == Status.FILE_LOCK_CONFLICT
+            await both.two.lock(UNLOCK, 8, 16)
+            await trio.sleep(ALONE_S)
+            assert await both.one.read(16, 0) == b"ABCDEFGHabcdefgh"
+
+    on_mock_time(main)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reads_exactly", "locks", "wanted"),
+    [
+        (os.O_RDWR, True, True, True),
+        (os.O_RDWR, False, True, False),
+        (os.O_RDWR, True, False, False),
+        (os.O_RDONLY, True, True, False),
+        (os.O_WRONLY, True, True, False),
+    ],
+)
+async def test_who_may_change_records_reads_no_pages(
+    flags: int, reads_exactly: bool, locks: bool, wanted: bool
+) -> None:
+    async with bench(policy=DataPolicy(locks=locks)) as ground:
+        ground.fs.may_read_exactly(reads_exactly)
+        node = (await ground.fs.lookup(WHO, ROOT, b"file")).attributes
+        assert node is not None
+        opened = await ground.fs.open(WHO, node.node, flags)
+        assert opened.direct_io is wanted
+        await ground.close(opened.fh)

@@ -27,7 +27,7 @@ from smbfs.fuse.native.operations import OPERATIONS, Ending, Operation
 from smbfs.fuse.native.questions import InitIn, InterruptIn
 from smbfs.fuse.native.replies import OutHeader
 from smbfs.fuse.native.signals import signals_of, was_killed
-from smbfs.fuse.native.uapi import IN_HEADER, LONGEST_HEADER, MAJOR, OUT_HEADER, Opcode
+from smbfs.fuse.native.uapi import IN_HEADER, LONGEST_HEADER, MAJOR, OUT_HEADER, InitFlag, Opcode
 from smbfs.fuse.server import MISS, Node, Request, bounded, errno_of
 from smbfs.wire.codec import WireError
 
@@ -186,6 +186,7 @@ class Session:
             self._refuse(unique, errno.EPROTO)
             return
         log.debug("the kernel offers %r, we take %r", asked, self.agreed.reply)
+        self._fs.may_read_exactly(bool(self.agreed.flags & InitFlag.DIRECT_IO_ALLOW_MMAP))
         self._send(unique, Answer((bytes(self.agreed.reply),)))
 
     async def _answer(

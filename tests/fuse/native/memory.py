@@ -44,6 +44,9 @@ class Memory:
         self.at_once = self.most_at_once = 0  # lookups and reads
         self.believe_s = 0.0
 
+    def may_read_exactly(self, is_possible: bool) -> None:
+        """Read as the kernel likes."""
+
     def hear(self, kernel: Kernel) -> None:
         self.kernel = kernel
 
