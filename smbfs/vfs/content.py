@@ -85,11 +85,11 @@ class Content:
         flags = self._in_effect(flags)
         self._inodes.opened(inode)
         try:
-            handle = await self._open_inode(inode, flags)
+            found = await self._open_inode(inode, flags)
         except BaseException:
             self._inodes.closed(inode)
             raise
-        return self._register(inode, handle, flags)
+        return self._register(inode, found, flags)
 
     async def create(
         self,
@@ -116,23 +116,23 @@ class Content:
         self._inodes.opened(inode)
         if flags & os.O_TRUNC and isinstance(inode.file, File):
             self._inodes.changed(inode)  # it is open under another name, and maybe written to
-        return self._register(inode, handle, flags), inode
+        return self._register(inode, (handle, information), flags), inode
 
     def _in_effect(self, flags: int) -> int:
         """The flags of an open with those that the mount adds to each."""
         flags |= 0 if self._policy.is_cached else os.O_DIRECT
         return flags | (os.O_SYNC if self._policy.is_synchronous else 0)
 
-    async def _open_inode(self, inode: Inode, flags: int) -> Handle:
+    async def _open_inode(self, inode: Inode, flags: int) -> Found:
         """Open what lies at a file's path, which must be that file."""
         file = inode.file
         if not (flags & os.O_TRUNC and isinstance(file, File)):
             return await self._open_and_learn(inode, flags)
         # Or a write of another descriptor might pass it on its way, in either direction.
         work = partial(self._open_and_learn, inode, flags)
-        return await file.alone(work, undo=lambda handle: handle.close_soon())
+        return await file.alone(work, undo=lambda found: found[0].close_soon())
 
-    async def _open_and_learn(self, inode: Inode, flags: int) -> Handle:
+    async def _open_and_learn(self, inode: Inode, flags: int) -> Found:
         how = How.opening(flags & ~(os.O_CREAT | os.O_EXCL), Attributes.NORMAL)
         asked = self._inodes.moment(trio.current_time())
         handle, information = await self._steady.at(
@@ -148,8 +148,9 @@ class Content:
                 inode.file.resized(0)
             self._inodes.changed(inode)
             asked = self._inodes.moment(asked.at_s)
+        told_id = information.file_id  # to learn it may put in one that was known before
         self._inodes.learn(inode, information, inode.special, asked)
-        return handle
+        return handle, replace(information, file_id=told_id)
 
     async def _open_path(self, path: str, how: How, flags: int) -> Found:
         todo: list[steps.Step[Any]] = [steps.query_all()]
@@ -169,12 +170,13 @@ class Content:
         handle, results = await self._share.open(path, how, *todo)
         return handle, results[-1]
 
-    def _register(self, inode: Inode, handle: Handle, flags: int) -> Opened:
+    def _register(self, inode: Inode, found: Found, flags: int) -> Opened:
         """Give a new handle its number; its inode counts as open already."""
+        handle, information = found
         file = inode.file if isinstance(inode.file, File) else self._file(inode)
         # Close-to-open: what others wrote before this open has to be seen after it.
         file.pages.drop()
-        opened = Open(FileHandle(next(self._numbers)), file, handle, flags)
+        opened = Open(FileHandle(next(self._numbers)), file, handle, flags, information.file_id)
         file.opens.append(opened)
         self._opens[opened.fh] = opened
         return Opened(opened.fh, direct_io=opened.keeps_kernel_out(self.reads_exactly))

@@ -28,7 +28,6 @@ from smbfs.vfs.openfile import Open, must_live
 from smbfs.vfs.passage import past_locks
 from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.volume import Volume
-from smbfs.vfs.ways import may_read
 from smbfs.wire.fscc import FsAttributes
 from smbfs.wire.status import Status
 
@@ -64,7 +63,7 @@ class _Job:
 
 async def copy(volume: Volume, source: Open, start: int, target: Open, at: int, size: int) -> int:
     """Copy bytes from one open file to another, or within one; how many, 0 at the source's end."""
-    if not may_read(source) or not target.may_write or target.is_append:
+    if not source.may_read or not target.may_write or target.is_append:
         raise OSError(errno.EBADF, "not open for this copy")
     if min(start, at, size) < 0:
         raise OSError(errno.EINVAL, "there is nothing before the beginning")
@@ -171,7 +170,7 @@ async def _shorter_again(target: Open, writer: Handle, was: int, end: int) -> No
 def _codes(job: _Job) -> Iterator[tuple[str, bool]]:
     """The ways to copy into the target that the server has not refused yet."""
     for name, reads_back in COPIES.items():
-        if name not in job.volume.refused and (may_read(job.target) or not reads_back):
+        if name not in job.volume.refused and (job.target.may_read or not reads_back):
             yield name, reads_back
 
 

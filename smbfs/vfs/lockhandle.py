@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from smbfs.engine import steps
 from smbfs.engine.handle import USABLE, Handle, Posted
 from smbfs.engine.locking import lock, unlock
 from smbfs.engine.share import How
@@ -27,6 +26,7 @@ from smbfs.vfs.lockplan import Action, Drop, Segment, Swap, Take, plan
 from smbfs.vfs.openfile import File, Open, must_live
 from smbfs.vfs.spans import Span, meeting, minus, union
 from smbfs.vfs.volume import Volume
+from smbfs.vfs.ways import open_again
 from smbfs.wire.status import Status
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,13 @@ class LockHandle:
         if self.is_lost:
             self._forget()
         if self.handle is None:
-            if (handle := await self._own()) is not None:
+            if (handle := await self._own(opened)) is not None:
                 self._have(handle, may_read=True, may_write=self._is_written)
             else:
-                may_read = opened.flags & os.O_ACCMODE != os.O_WRONLY
-                self._have(opened.handle, may_read=may_read, may_write=opened.may_write)
+                may_read, may_write = opened.may_read, opened.may_write
+                self._have(opened.handle, may_read=may_read, may_write=may_write)
         elif self._is_ours and self._is_written and not self._may_write:
-            await self._widen(self.handle)
+            await self._widen(self.handle, opened)
         if self._is_closed:
             self.close()
             raise ConnectionLost("the file was closed while it was being locked")
@@ -104,33 +104,25 @@ class LockHandle:
         self._change(self.held.clear)
         self._doubtful.clear()
 
-    async def _own(self) -> Handle | None:
-        """Open the file once more; None if it has no name any more or does not let us.
+    async def _own(self, opened: Open) -> Handle | None:
+        """Open the file once more; None if it has no name any more, or another file has it.
 
         Who writes gets it for reading too: what it has locked, all descriptors here read by it.
         """
-        volume, inode = self._volume, self._file.inode
         how = How.opening(os.O_RDWR if self._is_written else os.O_RDONLY)
         try:
-            handle, results = await volume.steady.at(
-                lambda: volume.inodes.path(inode),
-                lambda path: volume.share.open(path, how, steps.query_all()),
-            )
+            return await open_again(self._volume, opened, how)
         except (OSError, StatusError) as error:
-            log.debug("node %d: locks go by a descriptor's handle: %s", inode.node, error)
+            node = self._file.inode.node
+            log.debug("node %d: locks go by a descriptor's handle: %s", node, error)
             return None
-        known, found = inode.information.file_id, results[-1].file_id
-        if known and known == found:
-            return handle
-        handle.close_soon()  # maybe another file: data must not go there
-        return None
 
-    async def _widen(self, old: Handle) -> None:
+    async def _widen(self, old: Handle, opened: Open) -> None:
         """Go over to a handle that may write, with all that is held; if that fails, stay.
 
         Shared locks may be had twice; an exclusive one, here flock's, would have to be let go.
         """
-        if self.exclusive or (wider := await self._own()) is None:
+        if self.exclusive or (wider := await self._own(opened)) is None:
             return
         held = list(self.held)
         try:

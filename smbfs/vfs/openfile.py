@@ -97,6 +97,12 @@ class Open:
     file: File
     handle: Handle
     flags: int
+    known_id: int  # of the file, as this handle told it; 0 if it has none
+
+    @property
+    def may_read(self) -> bool:
+        """Whether it was opened for reading."""
+        return self.flags & os.O_ACCMODE != os.O_WRONLY
 
     @property
     def may_write(self) -> bool:
@@ -124,7 +130,7 @@ class Open:
             return True
         # Who changes records that he locks reads them like this: a page that holds others' as well
         # is refused by the server if somebody else has locked one of those.
-        is_both = self.flags & os.O_ACCMODE == os.O_RDWR
+        is_both = self.may_read and self.may_write
         return is_both and reads_exactly and self.file.ground.policy.locks
 
     @property

@@ -9,7 +9,6 @@ one decides what is overwritten in ours; so it must have the same id, and no id 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -35,11 +34,6 @@ def way_of(opened: Open, offset: int, size: int, *, writes: bool = False) -> Han
     return way(opened, offset, size, writes=writes)
 
 
-def may_read(opened: Open) -> bool:
-    """Whether it was opened for reading."""
-    return opened.flags & os.O_ACCMODE != os.O_WRONLY
-
-
 @asynccontextmanager
 async def way_to_read(
     volume: Volume, opened: Open, offset: int, size: int
@@ -49,7 +43,7 @@ async def way_to_read(
     Raises OSError(EOPNOTSUPP) where none can be made.
     """
     for other in (opened, *opened.file.opens):
-        if may_read(other) and other.is_alive:
+        if other.may_read and other.is_alive:
             yield way_of(other, offset, size)
             return
     handle = await _by_path(volume, opened)
@@ -59,25 +53,31 @@ async def way_to_read(
         handle.close_soon()
 
 
+async def open_again(volume: Volume, opened: Open, how: How) -> Handle | None:
+    """Open the file of a descriptor once more, at its path; None if it is not proven to be that.
+
+    Raises OSError or SmbError if nothing can be opened there.
+    """
+    handle, results = await volume.steady.at(
+        lambda: volume.inodes.path(opened.file.inode),
+        lambda path: volume.share.open(path, how, query_all()),
+    )
+    # Not the id of the inode: that may be what was seen at the path.
+    if opened.known_id and opened.known_id == results[-1].file_id:
+        return handle
+    handle.close_soon()
+    return None
+
+
 async def _by_path(volume: Volume, opened: Open) -> Handle:
-    """Open what lies at the path of a file, if it is proven to be that file."""
+    """A handle that may read what was opened for writing only."""
     must_live(opened)
-    inode = opened.file.inode
     try:
-        handle, results = await volume.steady.at(
-            lambda: volume.inodes.path(inode),
-            lambda path: volume.share.open(path, How.reading(), query_all()),
-        )
+        handle = await open_again(volume, opened, How.reading())
     except StatusError as error:
         if error.errno not in NO_WAY:
             raise
         raise unsupported(BY_PATH) from error
-    try:
-        # Not the id of the inode: that may be what was seen at the path.
-        [ours] = await opened.handle.do(query_all())
-        if not ours.file_id or ours.file_id != results[-1].file_id:
-            raise unsupported(BY_PATH)
-    except BaseException:
-        handle.close_soon()
-        raise
+    if handle is None:
+        raise unsupported(BY_PATH)
     return handle

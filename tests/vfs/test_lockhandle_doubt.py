@@ -16,6 +16,7 @@ import trio
 from smbfs.engine.handle import Handle, Posted
 from smbfs.engine.steps import Step
 from smbfs.errors import ServerSilent
+from smbfs.fuse.server import Change
 from smbfs.vfs.locks import IDLE_S
 from smbfs.wire.constants import LockFlags
 from smbfs.wire.file_messages import LockRequest, lock_elements
@@ -23,7 +24,7 @@ from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.messages import Request
 from tests.fake.script import FOR_EVER, BadDay, Fails, Silent
-from tests.vfs.bench import on_mock_time
+from tests.vfs.bench import WHO, on_mock_time
 from tests.vfs.locking import READ, UNLOCK, WRITE, beside, pair
 
 
@@ -176,12 +177,30 @@ def test_a_file_whose_id_nobody_tells_is_locked_by_the_descriptor(is_known: bool
     async def main() -> None:
         async with pair(b"data") as both:
             both.server.volume.node("file").file_id = 0
-            if not is_known:
-                both.one.file.inode.information.file_id = 0
-            await both.one.lock(WRITE, 0, 10)
             opened = both.one.fs.content.of(both.one.fh)
+            if not is_known:
+                opened.known_id = 0
+            await both.one.lock(WRITE, 0, 10)
             assert both.one.locks.keeps(opened.handle)
             assert opened.flags & os.O_ACCMODE == os.O_RDWR
             assert isinstance(both.one.locks._server.handle, Handle)
+
+    on_mock_time(main)
+
+
+def test_a_lock_is_on_the_open_file_whatever_was_seen_at_its_path() -> None:
+    async def main() -> None:
+        async with pair(b"data") as both:
+            one = both.one
+            await one.close()
+            one.fh = (await one.fs.open(WHO, one.node, os.O_RDONLY)).fh
+            both.server.volume.move("file", "elsewhere")
+            other = both.server.volume.put("file", b"other")
+            # A handle for reading may not change times, so that goes by the path.
+            await one.fs.setattr(WHO, one.node, Change(mtime_ns=10**18), None)
+            assert one.file.inode.information.file_id == other.file_id
+            await one.lock(READ, 0, 10)
+            assert one.locks.keeps(one.fs.content.of(one.fh).handle)
+            assert await one.read() == b"data"
 
     on_mock_time(main)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from smbfs.errors import ConnectionLost
-from smbfs.vfs.ways import may_read, way_of, way_to_read
+from smbfs.vfs.ways import way_of, way_to_read
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails
@@ -28,7 +28,7 @@ async def test_a_descriptor_has_its_handle() -> None:
 )
 async def test_who_may_read(flags: int, may: bool) -> None:
     async with bench(b"x") as made:
-        assert may_read(made.content.of(await made.open(flags))) is may
+        assert made.content.of(await made.open(flags)).may_read is may
 
 
 async def reads_through(made: Bench, fh: int) -> bytes:
