@@ -4,8 +4,9 @@ It holds the reading end of a pipe whose writing end only the daemon has.  A lin
 well; its end without one is the daemon's death.  Then what is still mounted there, and still is
 ours, goes, and whatever waits in the kernel for an answer is let go.
 
-Easily broken: nothing of ours may be in its command line, where people look for the daemon; and
-it ignores the signals that a whole group of processes gets.
+Easily broken: to let go comes first, or the next FUSE mount, which may have the device number of
+ours by then, would be aborted instead; nothing of ours may be in its command line, where people
+look for the daemon; and it ignores the signals that a whole group of processes gets.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ SCRIPT = """trap '' HUP INT TERM
 read -r line && exit 0
 topmost=$(grep -F -e " / $SMBFS_LINE " /proc/self/mountinfo | tail -n 1)
 case $topmost in *" $SMBFS_DEVICE / "*) ;; *) exit 0 ;; esac
-$SMBFS_UMOUNT "$SMBFS_PATH"
 abort=/sys/fs/fuse/connections/${SMBFS_DEVICE#*:}/abort
 if [ -w "$abort" ]; then echo 1 >"$abort"; fi
+$SMBFS_UMOUNT "$SMBFS_PATH"
 """
 GOODBYE_S = 0.5  # it takes a millisecond, when nothing is served any more
 ESCAPED = {"\\": r"\134", " ": r"\040", "\t": r"\011", "\n": r"\012"}  # as the kernel does

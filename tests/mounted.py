@@ -42,6 +42,16 @@ CONNECTIONS = Path("/sys/fs/fuse/connections")
 GUARDIAN = 'read -r line || { kill -KILL "$1"; shift; "$@"; }'
 
 
+def abort_switch(path: Path) -> Path:
+    """Where the kernel's side of a mount can be aborted; for root."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    [device] = [line.split()[2] for line in lines if line.split()[4] == str(path)]
+    switch = CONNECTIONS / device.partition(":")[2] / "abort"
+    if not switch.parent.exists():
+        subprocess.run(["mount", "-t", "fusectl", "none", CONNECTIONS], check=True)
+    return switch
+
+
 class MountError(RuntimeError):
     """The share could not be mounted or unmounted; the text is what the command said."""
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from smbfs import guardian
+from smbfs.fuse.native.attach import attach
 from smbfs.guardian import Guardian
+from tests.mounted import abort_switch
 
 
 @pytest.fixture
@@ -71,6 +73,24 @@ def device_of(folder: Path) -> str:
     """The device of what is mounted on a folder, as the kernel's table has it."""
     number = folder.stat().st_dev
     return f"{os.major(number)}:{os.minor(number)}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
+def test_who_waits_is_let_go_before_another_mount_can_have_the_number(tmp_path: Path) -> None:
+    folder, seen, take_off = tmp_path / "folder", tmp_path / "seen", tmp_path / "take-off"
+    folder.mkdir()
+    fd = attach(str(folder), ["fsname=nobody"])  # kept open, and nobody answers
+    try:
+        switch = abort_switch(folder)
+        # A folder of an aborted mount gives an error at once; one that nobody serves would wait.
+        take_off.write_text(f'#!/bin/sh\ntimeout 2 ls "$2"; echo $? >{seen}; umount -l "$2"\n')
+        take_off.chmod(0o755)
+        one = Guardian(str(folder), f"0:{switch.parent.name}", [str(take_off), "--", str(folder)])
+        assert die(one) == 0
+        assert seen.read_text() == "2\n"
+    finally:
+        subprocess.run(["umount", "-l", folder], check=False)
+        os.close(fd)
 
 
 def test_what_is_not_ours_any_more_stays(tmp_path: Path, script: str) -> None:

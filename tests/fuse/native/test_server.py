@@ -16,6 +16,7 @@ import trio
 from smbfs.fuse.native.server import Server
 from smbfs.fuse.server import ROOT, Node
 from tests.fuse.native.memory import Memory, is_mounted, mounted
+from tests.mounted import abort_switch
 from tests.processes import BARE_PYTHON
 
 T = TypeVar("T")
@@ -88,17 +89,6 @@ async def test_umount_ends_it(tmp_path: Path) -> None:
             await apart(lambda: subprocess.run(["umount", str(tmp_path)], check=True))
     served.detach(unmount=False)
     assert not is_mounted(tmp_path)
-
-
-def abort_switch(path: Path) -> Path:
-    """Where the kernel's side of a mount can be aborted."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    [device] = [line.split()[2] for line in lines if line.split()[4] == str(path)]
-    switch = Path("/sys/fs/fuse/connections", device.partition(":")[2], "abort")
-    if not switch.parent.exists():
-        command = ["mount", "-t", "fusectl", "none", "/sys/fs/fuse/connections"]
-        subprocess.run(command, check=True)
-    return switch
 
 
 async def test_an_abort_ends_it(tmp_path: Path) -> None:
