@@ -56,6 +56,7 @@ MOST_COPIED = 1 << 31  # the old COPY_FILE_RANGE answers with 32 bits
 WHENCES = (os.SEEK_DATA, os.SEEK_HOLE)
 FLAG_GETTERS = (uapi.FS_IOC_GETFLAGS, uapi.FS_IOC32_GETFLAGS)
 FLAG_SETTERS = (uapi.FS_IOC_SETFLAGS, uapi.FS_IOC32_SETFLAGS)
+FLAGS_SIZE = 4  # the kernel's, whatever the control code's number says
 DONE_WELL = bytes(IoctlOut(result=0))
 
 
@@ -266,7 +267,7 @@ async def ioctl(fs: Filesystem, request: Request, node: Node, view: memoryview) 
         flags = await fs.get_flags(request, node)
         return Answer((DONE_WELL, flags.to_bytes(8, "little")[: asked.out_size]))
     if asked.cmd in FLAG_SETTERS:
-        await fs.set_flags(request, node, int.from_bytes(data[:4], "little"))
+        await fs.set_flags(request, node, _flags(data))
         return Answer((DONE_WELL,))
     if asked.cmd == uapi.FS_IOC_FSGETXATTR:  # the kernel itself asks so before it sets flags
         is_on = await fs.get_flags(request, node) & uapi.FS_IMMUTABLE_FL
@@ -275,6 +276,12 @@ async def ioctl(fs: Filesystem, request: Request, node: Node, view: memoryview) 
         await _set_xflags(fs, request, node, Fsxattr.parse(data))
         return Answer((DONE_WELL,))
     raise OSError(errno.ENOTTY, "no such control code")
+
+
+def _flags(data: memoryview) -> int:
+    if len(data) < FLAGS_SIZE:  # no flags at all would take those away that are there
+        raise WireError("flags that are cut off")
+    return int.from_bytes(data[:FLAGS_SIZE], "little")
 
 
 async def _set_xflags(fs: Filesystem, request: Request, node: Node, wanted: Fsxattr) -> None:

@@ -16,6 +16,16 @@ FILE = Opened(FileHandle(9))
 LOCK = Lock(LockType.WRITE, 5, 15, owner=77, pid=4)
 LK = questions.LkIn(fh=9, owner=77, start=5, end=14, type=1, pid=4)
 CREATED = flat(answers.created(FILE, ENTRY))
+
+
+def _set_xflags(asked: questions.Fsxattr) -> questions.IoctlIn:
+    """The request that `chattr` ends in, on the open file."""
+    data = bytes(asked)
+    return questions.IoctlIn(
+        fh=9, flags=0, cmd=uapi.FS_IOC_FSSETXATTR, in_size=len(data), data=data
+    )
+
+
 FILE_CASES = [
     # Directories
     Case(
@@ -213,6 +223,14 @@ FILE_CASES = [
     ),
     Case(
         Opcode.IOCTL,
+        questions.IoctlIn(fh=9, flags=0, cmd=uapi.FS_IOC_SETFLAGS, in_size=3, data=bytes(3)),
+        {},
+        [],
+        error=errno.EINVAL,
+        is_nonsense=True,
+    ),
+    Case(
+        Opcode.IOCTL,
         questions.IoctlIn(fh=9, flags=0, cmd=uapi.FS_IOC_FSGETXATTR, out_size=28),
         {"get_flags": 0x14},
         [("get_flags", NODE)],
@@ -220,39 +238,21 @@ FILE_CASES = [
     ),
     Case(
         Opcode.IOCTL,
-        questions.IoctlIn(
-            fh=9,
-            flags=0,
-            cmd=uapi.FS_IOC_FSSETXATTR,
-            in_size=28,
-            data=bytes(questions.Fsxattr(fsx_xflags=8)),
-        ),
+        _set_xflags(questions.Fsxattr(fsx_xflags=8)),
         {"get_flags": 4},
         [("get_flags", NODE), ("set_flags", NODE, 0x14)],
         bytes(IoctlOut(result=0)),
     ),
     Case(
         Opcode.IOCTL,
-        questions.IoctlIn(
-            fh=9,
-            flags=0,
-            cmd=uapi.FS_IOC_FSSETXATTR,
-            in_size=28,
-            data=bytes(questions.Fsxattr()),
-        ),
+        _set_xflags(questions.Fsxattr()),
         {"get_flags": 0x14},
         [("get_flags", NODE), ("set_flags", NODE, 4)],
         bytes(IoctlOut(result=0)),
     ),
     Case(
         Opcode.IOCTL,
-        questions.IoctlIn(
-            fh=9,
-            flags=0,
-            cmd=uapi.FS_IOC_FSSETXATTR,
-            in_size=28,
-            data=bytes(questions.Fsxattr(fsx_projid=5)),
-        ),
+        _set_xflags(questions.Fsxattr(fsx_projid=5)),
         {},
         [],
         error=errno.EOPNOTSUPP,
