@@ -27,6 +27,7 @@ from smbfs.vfs.openfile import Open, must_live
 from smbfs.vfs.passage import past_locks
 from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.seeking import RANGES, known_ranges
+from smbfs.vfs.spans import minus
 from smbfs.vfs.volume import Volume
 from smbfs.vfs.ways import way_to_read
 from smbfs.wire.constants import Attributes as Dos
@@ -163,7 +164,7 @@ async def _fill_some(room: _Room, handle: Handle) -> int:
     known, spans = await _known(room, room.start, room.end)
     # Asked last: whoever made the file shorter meanwhile does not want it as long as it was.
     end = min(known, (await _now(handle)).end_of_file)
-    for low, high in between(spans, room.start, end):
+    for low, high in minus([(room.start, end)], spans):
         await handle.write(low, zeros(high - low))
     return known
 
@@ -172,16 +173,6 @@ async def _known(room: _Room, start: int, end: int) -> tuple[int, list[Range]]:
     """Ask where data is; see `known_ranges`."""
     async with way_to_read(room.volume, room.opened, start, end - start) as reader:
         return await unless_refused(room.volume, RANGES, lambda: known_ranges(reader, start, end))
-
-
-def between(spans: list[Range], start: int, end: int) -> list[Range]:
-    """The parts of a range that are in none of these spans, which are in order."""
-    holes = []
-    for low, high in [*spans, (end, end)]:
-        if start < min(low, end):
-            holes.append((start, min(low, end)))
-        start = max(start, high)
-    return holes
 
 
 def zeros(size: int) -> list[memoryview]:

@@ -9,7 +9,7 @@ import trio
 
 from smbfs.errors import SmbError
 from smbfs.fuse.server import FileHandle
-from smbfs.vfs.allocation import FILL, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE, between, zeros
+from smbfs.vfs.allocation import FILL, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE, zeros
 from smbfs.wire.constants import Attributes, Fsctl
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
@@ -380,15 +380,6 @@ def test_the_connection_is_lost() -> None:
                 await allocate(made, fh, 0, 0, 1)
 
     on_mock_time(main)
-
-
-def test_what_is_between() -> None:
-    assert between([], 3, 9) == [(3, 9)]
-    assert between([(3, 9)], 3, 9) == []
-    assert between([(4, 5), (7, 9)], 3, 9) == [(3, 4), (5, 7)]
-    assert between([(3, 5), (5, 6)], 3, 9) == [(6, 9)]
-    assert between([(4, 5), (7, 9)], 3, 6) == [(3, 4), (5, 6)]
-    assert between([(4, 5), (7, 9)], 3, 2) == []
 
 
 @pytest.mark.parametrize("size", [1, MIB, MIB + 5, 3 * MIB])
