@@ -13,14 +13,15 @@ import contextlib
 import fcntl
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from tests import database
 from tests.bench import work
 from tests.bench.figures import Figures
 from tests.bench.machine import about
@@ -33,17 +34,6 @@ from tests.transports import MATRIX, TRANSPORTS
 LIMIT_S = 900.0
 DELAY_S = 0.05  # of the server, to there and back
 STATS = 20
-WRITER = """
-import sqlite3, sys
-path, who, count, mode = sys.argv[1:]
-db = sqlite3.connect(path, timeout=300, isolation_level=None)
-db.execute(f"pragma journal_mode={mode}")
-for number in range(int(count)):
-    db.execute("begin immediate")
-    db.execute("update total set value = value + 1")
-    db.execute("insert into done values (?, ?)", (who, number))
-    db.execute("commit")
-"""
 WAITERS = {  # what a program does that then waits for the server
     "ls": "os.execvp('ls', ['ls', path + '/nowhere'])",
     "stat": "os.stat(path + '/nowhere')",
@@ -76,35 +66,10 @@ def databases(server: Samba, figures: Figures, count: int) -> None:
     """Let two machines write to one database; raises RuntimeError if it is not what it must be."""
     for mode in ("delete", "truncate", "persist"):
         with mounted(server) as one, mounted(server) as two:
-            path = one.path / f"{mode}.db"
-            db = sqlite3.connect(path)
-            db.executescript(
-                "create table done (who, number); create table total (value);"
-                "insert into total values (0);"
-            )
-            db.close()
-            begun = time.perf_counter()
-            writers = [
-                subprocess.Popen(
-                    [*BARE_PYTHON, WRITER, share.path / path.name, who, str(count), mode]
-                )
-                for share, who in ((one, "one"), (two, "two"))
-            ]
-            if {writer.wait(LIMIT_S) for writer in writers} != {0}:
-                raise RuntimeError("a program failed")
-            seconds = time.perf_counter() - begun
-            db = sqlite3.connect(two.path / path.name)
-            found = [
-                db.execute(query).fetchall()
-                for query in (
-                    "pragma integrity_check",
-                    "select value from total",
-                    "select who, count(distinct number) from done group by who",
-                )
-            ]
-            db.close()
-            if found != [[("ok",)], [(2 * count,)], [("one", count), ("two", count)]]:
-                raise RuntimeError(f"the database is wrong: {found}")
+            paths = one.path / f"{mode}.db", two.path / f"{mode}.db"
+            database.make(paths[0])
+            seconds = work.timed(partial(database.write, paths, count, mode, LIMIT_S))
+            database.check(paths[1], count)
             name = f"sqlite3, journal_mode={mode}: 2 x {count} transactions by two mounts"
             figures.add(name, "s", seconds)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import database
 from tests.line import Line
 from tests.mount.ground import Here, noise, opened
 from tests.mounted import MountedShare
@@ -20,17 +20,6 @@ from tests.samba import Samba
 
 MIB = 1 << 20
 TRANSACTIONS = 40  # of each program; `python -m tests.bench.together` does a thousand
-WRITER = """
-import sqlite3, sys
-path, who, count, mode = sys.argv[1:]
-db = sqlite3.connect(path, timeout=120, isolation_level=None)
-db.execute(f"pragma journal_mode={mode}")
-for number in range(int(count)):
-    db.execute("begin immediate")
-    db.execute("update total set value = value + 1")
-    db.execute("insert into done values (?, ?)", (who, number))
-    db.execute("commit")
-"""
 LOCKER = """
 import fcntl, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -44,23 +33,10 @@ sys.stdin.read()
 
 @pytest.mark.parametrize("mode", ["delete", "truncate"])
 def test_a_database_that_two_machines_write_to(here: Here, mode: str) -> None:
-    db = sqlite3.connect(here.path / "db")
-    db.execute("create table done (who, number)")
-    db.execute("create table total (value)")
-    db.execute("insert into total values (0)")
-    db.commit()
-    db.close()
-    writers = [
-        subprocess.Popen([*BARE_PYTHON, WRITER, path / "db", who, str(TRANSACTIONS), mode])
-        for path, who in ((here.path, "here"), (here.other, "there"))
-    ]
-    assert [writer.wait(90) for writer in writers] == [0, 0]
-    db = sqlite3.connect(here.path / "db")
-    assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
-    assert db.execute("select value from total").fetchall() == [(2 * TRANSACTIONS,)]
-    counts = db.execute("select who, count(distinct number) from done group by who").fetchall()
-    assert counts == [("here", TRANSACTIONS), ("there", TRANSACTIONS)]
-    db.close()
+    paths = here.path / "db", here.other / "db"
+    database.make(paths[0])
+    database.write(paths, TRANSACTIONS, mode, seconds=90)
+    database.check(paths[1], TRANSACTIONS)
 
 
 COUNTER = """
