@@ -11,11 +11,11 @@ import os
 from smbfs.engine.dialect import Policy
 from smbfs.fuse.native.greeting import Wishes
 from smbfs.options import MountOptions
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.options.resolve import ALONE
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 
 MIB = 1 << 20
-ALONE = ("ro", "singleclient")  # what `cache=` says where nobody else changes files
 
 
 def policy_of(options: MountOptions) -> Policy:
@@ -69,6 +69,14 @@ def data_of(options: MountOptions) -> DataPolicy:
         is_synchronous=caching.write_through,
         flushes=caching.strict_sync,
         locks=options.kernel.locks != "local",
+        leases=caching.leases,
+        close_s=caching.close_s,
+        is_strict=caching.mode == "strict",
+        is_alone=caching.mode in ALONE,
+        directories=caching.directories,
+        watches=caching.watches,
+        looks_ahead=caching.look_ahead,
+        looks_beside=options.kernel.default_permissions,
     )
 
 

@@ -165,6 +165,8 @@ class Capture:
             client.close()
             return
         self._sockets.append(server)
+        for one in (client, server):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         conversation = _Conversation(client.getpeername()[1])
         with self._lock:
             for from_client, flags in ((True, SYN), (False, SYN | ACK), (True, ACK)):

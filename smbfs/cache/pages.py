@@ -239,6 +239,13 @@ class Pages:
             view = data[start - piece.offset : stop - piece.offset]
             self._insert(_Extent(start, view, now, is_last, buffer))
 
+    def receive(self, data: memoryview, now: float) -> None:
+        """Keep the whole of a file that came unasked."""
+        piece = Piece(0, len(data) + 1)
+        self._take(piece.size)
+        self.coming.append(piece)
+        self.store(piece, data, now, may_be_last=True)
+
     def fail(self, piece: Piece, error: Exception) -> None:
         """Give a piece up; those who wait for it are told why."""
         piece.error = error

@@ -76,6 +76,11 @@ class Connection:
         """Whether asking makes sense."""
         return self.error is None
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether somebody waits for credits."""
+        return bool(self._waits_for_credits)
+
     async def run(self) -> None:
         """Serve the socket until it ends; never raises an `SmbError`, callers are told instead."""
         try:

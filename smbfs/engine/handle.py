@@ -21,6 +21,7 @@ import trio
 from smbfs.engine.compound import Manners, ask_all, close_ask, judged, outcome, results
 from smbfs.engine.exchange import Ask, Slot
 from smbfs.engine.information import Information, Listed, from_close
+from smbfs.engine.leasing import Grant
 from smbfs.engine.session import Tree
 from smbfs.engine.states import Machine
 from smbfs.engine.steps import Listing, Step, flush, list_directory, read, write
@@ -109,6 +110,7 @@ class Handle:
         self.path = path
         self.action = action
         self.generation = generation
+        self.grant: Grant | None = None  # the lease or oplock that came with it
         self.resume_key = b""  # that names it as the source of a copy; holds as long as it does
         self._machine = Machine(HANDLE, HandleState.OPENING)
         self._machine.step(HandleEvent.OPENED)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from smbfs.wire.constants import Access, Disposition, Options, Share
+from smbfs.engine.leasing import Wish
+from smbfs.wire.constants import Access, Disposition, LeaseState, Options, Share
 
 SEEN = Access.FILE_READ_ATTRIBUTES
 ITSELF = Options.OPEN_REPARSE_POINT
@@ -30,6 +31,7 @@ class How:
     attributes: int = 0
     share: int = Share.ALL
     contexts: tuple[tuple[bytes, bytes], ...] = ()
+    lease: Wish | None = None  # asked for in the way the server knows
 
     def with_context(self, name: bytes, data: bytes = b"") -> How:
         """Ask the server one thing more."""
@@ -49,6 +51,23 @@ class How:
     def resizing(cls) -> How:
         """Set the size of a file."""
         return cls(SEEN | Access.FILE_WRITE_DATA, options=Options.NON_DIRECTORY_FILE)
+
+    def alone(self) -> How:
+        """The same while nobody has the file open for its data.
+
+        Before it refuses, the server asks whoever holds the file idly, under a lease, to let it go
+        ([MS-SMB2] 3.3.5.9, "sharing violation"), and waits for that.
+        """
+        return replace(self, share=Share.DELETE)
+
+    @classmethod
+    def touching(cls) -> How:
+        """Have whoever holds a file idly let it go, and nothing else."""
+        return cls(SEEN | Access.FILE_READ_DATA, options=ITSELF).alone()
+
+    def asking_holders(self) -> How:
+        """The same, with a lease: only then does Samba ask others' leases before a rename."""
+        return replace(self, lease=Wish(os.urandom(16), LeaseState.READ | LeaseState.HANDLE))
 
     @classmethod
     def deleting(cls, directory: bool | None = None) -> How:

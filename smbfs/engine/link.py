@@ -21,6 +21,7 @@ from smbfs.engine.credits import Credits
 from smbfs.engine.dialect import Capabilities, Policy
 from smbfs.engine.exchange import Exchange
 from smbfs.engine.greeting import Dial, greet
+from smbfs.engine.leasing import Break, read_break
 from smbfs.engine.session import Session, Tree, connect_tree, set_up
 from smbfs.engine.states import LINK, LinkEvent, LinkState, Machine
 from smbfs.errors import ConnectionLost, Refused, SmbError
@@ -64,18 +65,17 @@ class Link:
         logins: Callable[[], Sequence[Login]],
         dial: Dial,
         nursery: trio.Nursery,
-        *,
-        on_break: Callable[[memoryview], None] | None = None,
     ) -> None:
         self.target = target
         self.policy = policy
         self.generation = 0
         self.machine = Machine(LINK, LinkState.CLOSED)
         self.since = trio.current_time()
+        self.on_break: Callable[[Break], None] = _unexpected_break
+        self.on_loss: Callable[[], None] = _nothing_to_lose
         self._logins = logins
         self._dial = dial
         self._nursery = nursery
-        self._on_break = on_break or _unexpected_break
         self._attempt: _Attempt | None = None
         self._tree: Tree | None = None
         self._connection: Connection | None = None
@@ -201,7 +201,7 @@ class Link:
             Exchange(Credits(policy.max_credits), NEGOTIATE_LIMIT, policy.timeout_s),
             server=self.target.host,
             echo_interval_s=policy.echo_interval_s,
-            on_break=self._on_break,
+            on_break=self._broke,
             netbios=netbios,
         )
         self._nursery.start_soon(self._run, connection)
@@ -219,6 +219,15 @@ class Link:
             reason = session.gone or session.connection.error
             log.warning("%s: connection lost: %s", self.target, reason)
             self._step(LinkEvent.BROKE)
+            self.on_loss()
+
+    def _broke(self, view: memoryview) -> None:
+        try:
+            broken = read_break(view)
+        except WireError as error:
+            log.debug("%s: a break that makes no sense: %s", self.target, error)
+            return
+        self.on_break(broken)
 
     async def close(self) -> None:
         """Leave the share, log off and hang up; never raises, bounded by two seconds."""
@@ -236,6 +245,10 @@ class Link:
         self._drop()
 
 
-def _unexpected_break(view: memoryview) -> None:
+def _unexpected_break(broken: Break) -> None:
     """Ignore the break of something we never asked for: it obliges us to nothing."""
-    log.debug("a break of %d bytes for nothing we hold", len(view))
+    log.debug("a break for nothing we hold: %s", broken.key.hex())
+
+
+def _nothing_to_lose() -> None:
+    """Tell nobody that the connection is lost."""

@@ -11,9 +11,11 @@ the handle is closed on the server (`Handle.close_soon`, `_close_if_opened`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import trio
 
 from smbfs.engine.compound import (
     LIST_SIZE,
@@ -28,6 +30,7 @@ from smbfs.engine.exchange import Ask, Reply
 from smbfs.engine.handle import PIECE, Handle
 from smbfs.engine.how import How
 from smbfs.engine.information import Information, from_create
+from smbfs.engine.leasing import Break, Grant, Wish, acknowledging, asking, granted
 from smbfs.engine.link import Link
 from smbfs.engine.session import Tree
 from smbfs.engine.steps import (
@@ -42,7 +45,7 @@ from smbfs.engine.steps import (
 )
 from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.wire.codec import Blob, WireError
-from smbfs.wire.constants import Access, Options
+from smbfs.wire.constants import Access, Oplock, Options
 from smbfs.wire.contexts import pack_create
 from smbfs.wire.file_messages import CreateRequest, CreateResponse
 from smbfs.wire.fscc import (
@@ -168,6 +171,35 @@ class Share:
             log.info("%s takes no compound requests", self._link.target)
         return tree, found
 
+    def hear(self, broken: Callable[[Break], None], lost: Callable[[], None]) -> None:
+        """Take who is told at once of every break of a lease, and of every lost connection."""
+        self._link.on_break, self._link.on_loss = broken, lost
+
+    async def acknowledge(self, broken: Break, state: int) -> None:
+        """Tell the server that the duties of a break are done; never raises.
+
+        A refusal is harmless: the server took it back meanwhile, or a CLOSE said the same.
+        """
+        tree = self._link.live
+        if tree is None:
+            return  # what was granted went with the connection
+        try:
+            await ask_all(tree, [acknowledging(broken, state)])
+        except SmbError as error:
+            log.debug("a break was not acknowledged: %s", error)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether others wait already to be allowed to ask: what can wait had better not ask."""
+        tree = self._link.live
+        return tree is None or tree.session.connection.is_crowded
+
+    def server_time(self) -> int:
+        """What the server's clock shows about now, as a FILETIME; 0 if it is not known."""
+        tree = self._link.live
+        told = tree.session.capabilities.system_time if tree is not None else 0
+        return told and told + int((trio.current_time() - self._link.since) * 10_000_000)
+
     async def on(self, path: str, how: How, *steps: Step[Any]) -> list[Any]:
         """Open a path, do the steps, close it: one turnaround where the server allows.
 
@@ -215,6 +247,7 @@ class Share:
         fits = self._manners.fitting(tree, plan.chain)
         opened, found, _ = await self._chained(plan, fits)
         handle = self._handle(tree, opened, path)
+        handle.grant = _granted(opened, how.lease)
         try:
             found = results([_information(opened, path), *found])
             return handle, found + await handle.do_with(listing, steps[fits - 1 :])
@@ -233,7 +266,8 @@ class Share:
         close: bool,
     ) -> _Plan:
         where = self._manners.where(tree, RELATED_FILE_ID, listing)
-        chain = [self._create(path, how, stays=not close), *(step.ask(where) for step in steps)]
+        create = self._create(tree, path, how, stays=not close)
+        chain = [create, *(step.ask(where) for step in steps)]
         if close:
             chain.append(close_ask(RELATED_FILE_ID, in_chain=True))
         return _Plan(tree, path, steps, where, chain, close)
@@ -250,18 +284,23 @@ class Share:
             self._manners.close_soon(plan.tree, opened.file_id)
         return opened, found, is_closed
 
-    def _create(self, path: str, how: How, *, stays: bool) -> Ask:
+    def _create(self, tree: Tree, path: str, how: How, *, stays: bool) -> Ask:
         name = utf16(joined(self._manners.prefix, path))
         if len(name) > LONGEST_PATH:
             raise StatusError(Status.NAME_TOO_LONG, "CREATE", path)
+        level: int = Oplock.NONE
+        leases: tuple[tuple[bytes, bytes], ...] = ()
+        if how.lease is not None:
+            level, leases = asking(how.lease, tree.session.capabilities)
         body = CreateRequest(
+            requested_oplock_level=level,
             desired_access=how.access,
             file_attributes=how.attributes,
             share_access=how.share,
             create_disposition=how.disposition,
             create_options=how.options,
             name=name,
-            contexts=pack_create(how.contexts),
+            contexts=pack_create((*how.contexts, *leases)),
         )
         # With a CLOSE in the same chain there is nothing to undo.
         return Ask(body, on_late=_close_if_opened if stays else None)
@@ -296,6 +335,16 @@ def _close_if_opened(reply: Reply) -> Sequence[Ask]:
         return [close_ask(_opened(reply).file_id)]
     except WireError:
         return []
+
+
+def _granted(opened: CreateResponse, wish: Wish | None) -> Grant | None:
+    if wish is None:
+        return None
+    try:
+        return granted(opened, wish)
+    except WireError as error:
+        log.debug("a lease that makes no sense is none: %s", error)
+        return None
 
 
 def _facts(tree: Tree, found: Sequence[Any]) -> ShareFacts:

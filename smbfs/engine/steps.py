@@ -11,7 +11,7 @@ or CHANGE_NOTIFY must never be in one; a later step may have run although an ear
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from smbfs.engine.exchange import FINAL_ONLY, Ask, Reply
@@ -60,6 +60,7 @@ REPARSE_SIZE = 16384  # MAXIMUM_REPARSE_DATA_BUFFER_SIZE
 SHORTEST_NAMING = 24  # Windows takes no shorter rename, which one letter would make
 
 QUERIED = frozenset({Status.SUCCESS, Status.BUFFER_OVERFLOW})  # a warning that comes with data
+DENIED = frozenset({Status.ACCESS_DENIED, Status.FILE_LOCK_CONFLICT})
 READABLE = frozenset({Status.SUCCESS, Status.END_OF_FILE, Status.BUFFER_OVERFLOW})
 LISTED = frozenset({Status.SUCCESS, Status.NO_MORE_FILES, Status.NO_SUCH_FILE})
 WITH_EAS = frozenset({Status.SUCCESS, Status.NO_EAS_ON_FILE, Status.NO_MORE_EAS})
@@ -105,10 +106,11 @@ def joined(prefix: str, path: str) -> str:
 
 def _queried(reply: Reply, most: int) -> memoryview:
     output = memoryview(reply.parse(QueryInfoResponse).output_buffer)
-    return _at_most(output, most)
+    return at_most(output, most)
 
 
-def _at_most(data: memoryview, most: int) -> memoryview:
+def at_most(data: memoryview, most: int) -> memoryview:
+    """The bytes of an answer, if they are no more than were asked for; raises WireError."""
     if len(data) > most:
         raise WireError(f"{len(data)} bytes where {most} were asked for")
     return data
@@ -264,7 +266,20 @@ def read(offset: int, size: int) -> Step[memoryview]:
     def result(reply: Reply, where: Where) -> memoryview:
         if reply.status == Status.END_OF_FILE:
             return memoryview(b"")
-        return _at_most(memoryview(reply.parse(ReadResponse).data), size)
+        return at_most(memoryview(reply.parse(ReadResponse).data), size)
+
+    return Step(ask, result)
+
+
+def try_read(offset: int, size: int) -> Step[memoryview | None]:
+    """Read as `read`, where nothing hangs on it: None if that is not possible now."""
+    step = read(offset, size)
+
+    def ask(where: Where) -> Ask:
+        return replace(step.ask(where), answers=READABLE | DENIED)
+
+    def result(reply: Reply, where: Where) -> memoryview | None:
+        return None if reply.status in DENIED else step.result(reply, where)
 
     return Step(ask, result)
 
@@ -308,7 +323,7 @@ def ioctl(code: int, data: Blob, most: int, *, answers: frozenset[Status] = QUER
         return Ask(body, receives=most, answers=answers)
 
     def result(reply: Reply, where: Where) -> Blob:
-        return _at_most(memoryview(reply.parse(IoctlResponse).output), most)
+        return at_most(memoryview(reply.parse(IoctlResponse).output), most)
 
     return Step(ask, result)
 
@@ -352,7 +367,7 @@ def list_directory(pattern: str, size: int, restart: bool = False) -> Step[list[
         page = memoryview(reply.parse(QueryDirectoryResponse).output_buffer)
         if not page:
             raise WireError("a page of a listing without entries")  # asking on would never end
-        entries = directory_entries(_at_most(page, most(where)), where.listing.entries)
+        entries = directory_entries(at_most(page, most(where)), where.listing.entries)
         return list(_listed(entries, where.on_unsafe))
 
     return Step(ask, result)

@@ -75,6 +75,51 @@ class _Told:
     error: Exception | None
 
 
+def quietly(drop: Callable[[Node], None], node: Node) -> None:
+    """Give a notice that never waits; a node that is not cached is nothing to speak of."""
+    try:
+        drop(node)
+    except OSError as error:
+        log.debug("notice: %s", error)
+
+
+class OnlyAttributes:
+    """A `smbfs.fuse.server.Kernel` that can do no more than have attributes forgotten.
+
+    The kernel then looks at the file itself, and drops what it has of one that has changed.
+    """
+
+    def __init__(self, drop: Callable[[Node], None]) -> None:
+        self._drop = drop
+        self.is_open = False  # the kernel can be told something
+
+    def attributes_changed(self, node: Node) -> None:
+        """Forget the attributes of a node, now: that never waits."""
+        if self.is_open:
+            quietly(self._drop, node)
+
+    def data_changed(
+        self,
+        node: Node,
+        offset: int = 0,
+        size: int = -1,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Have the kernel look whether it has to drop something."""
+        self.attributes_changed(node)
+        if then is not None:
+            then()
+
+    def name_changed(self, parent: Node, name: bytes) -> None:
+        """Leave a name for as long as the kernel was told to believe it."""
+
+    def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
+        """Leave a name for as long as the kernel was told to believe it."""
+
+    def data_known(self, node: Node, offset: int, data: bytes) -> None:
+        """Leave it to the kernel to ask."""
+
+
 class Notices:
     """A `smbfs.fuse.server.Kernel`: notices in queues, and the threads that write them."""
 
@@ -89,8 +134,9 @@ class Notices:
         self._finisher.start()
 
     def attributes_changed(self, node: Node) -> None:
-        """Forget the attributes of a node."""
-        self._post(node, partial(self._writer.drop_attributes, node))
+        """Forget the attributes of a node, now: that never waits."""
+        if not self._is_closed:
+            quietly(self._writer.drop_attributes, node)
 
     def data_changed(
         self,

@@ -3,8 +3,8 @@
 The only module that imports pyfuse3.  It knows no SMB: values of `smbfs.fuse.server` go in and
 out.  Easily broken: any exception but FUSEError kills the mount, so every operation passes
 through `guarded`; what the kernel did not get, because the answer could not be put into its
-words, is taken back; and a notice may block for ever in the kernel, so it goes through
-`smbfs.fuse.notices` and never through the event loop.
+words, is taken back; and a notice about data or names may block for ever in the kernel, so none
+is given.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 import pyfuse3
 from pyfuse3 import FUSEError
 
+from smbfs.fuse.notices import OnlyAttributes
 from smbfs.fuse.overhear import overheard
 from smbfs.fuse.server import (
     DATA_PATIENCE,
@@ -365,7 +366,8 @@ class Server:
 
     def __init__(self, filesystem: Filesystem, timeout_s: float) -> None:
         self._operations = Operations(filesystem, timeout_s)
-        self._is_open = False
+        self._notices = OnlyAttributes(functools.partial(pyfuse3.invalidate_inode, attr_only=True))
+        filesystem.hear(self._notices)
 
     def attach(self, mountpoint: str, options: Sequence[str]) -> None:
         """Mount; raises OSError with a sentence if the kernel or fusermount3 refuses."""
@@ -378,7 +380,7 @@ class Server:
             except RuntimeError as error:
                 reason = error
             else:
-                self._is_open = True
+                self._notices.is_open = True
                 return
         raise OSError(errno.EIO, "; ".join(said) or str(reason)) from reason
 
@@ -388,11 +390,11 @@ class Server:
 
     def stop(self) -> None:
         """Make `serve` return once running requests are answered."""
-        if self._is_open:
+        if self._notices.is_open:
             pyfuse3.terminate()
 
     def detach(self, *, unmount: bool) -> None:
         """Close the kernel's descriptor, and unmount if that was not done yet."""
-        if self._is_open:
-            self._is_open = False
+        if self._notices.is_open:
+            self._notices.is_open = False
             pyfuse3.close(unmount=unmount)

@@ -170,10 +170,10 @@ class RenameFlag:
 
 
 class Kernel(Protocol):
-    """Notices to the kernel.  Each is posted and returns at once; nothing here may wait."""
+    """Notices to the kernel.  Each returns at once; nothing here may wait."""
 
     def attributes_changed(self, node: Node) -> None:
-        """Forget the attributes of a node."""
+        """Forget the attributes of a node; done when it returns."""
 
     def data_changed(
         self,

@@ -90,7 +90,8 @@ class CacheOptions:
     """What may be kept and for how long, in seconds and bytes.
 
     ``stated_directory_s`` is what `acdirmax=` said; it also bounds directories under a lease.
-    ``write_through`` is ``sync``.
+    ``write_through`` is ``sync``, ``close_s`` is ``closetimeo``,
+    ``directories`` is ``max_cached_dirs``.
     """
 
     mode: str = "strict"
@@ -101,6 +102,11 @@ class CacheOptions:
     readahead: int | None = None
     strict_sync: bool = True
     write_through: bool = False
+    leases: bool = True
+    close_s: float = 1.0
+    look_ahead: bool = True
+    watches: bool = True
+    directories: int = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,9 +226,14 @@ def name_map(given: Given) -> NameMap:
     return NameMap.SFM if given.get("raw.sfm", True) else NameMap.NONE
 
 
+ALONE = ("ro", "singleclient")  # of `cache=`: nobody else changes the share
+ALONE_S = 60.0
+
+
 def caching(given: Given) -> CacheOptions:
     """How long to believe: the particular beats the general, in any order."""
-    general = given.get("raw.actimeo", CacheOptions().file_attributes_s)
+    usual = ALONE_S if given.get("caching.mode", "") in ALONE else CacheOptions().file_attributes_s
+    general = given.get("raw.actimeo", usual)
     return given.group(
         CacheOptions,
         "caching",

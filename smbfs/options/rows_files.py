@@ -19,8 +19,6 @@ AS_ALLOWED = "fifos, sockets and devices are made as the server allows; remove i
 SOCKETS = "sockets are made like other special files"
 CASE = "names are compared as the server compares them"
 NUMBERS = "inode numbers are the server's where they are unique, else our own"
-AS_STRICT = "data is cached as with `cache=strict`"
-NO_LEASES = "no lease is asked for"
 LONGEST_S = 10**9  # cifs.ko stops a little later
 
 OWNERS = (
@@ -115,7 +113,6 @@ CACHING = (
         SUPPORT,
         values.choice("none", "strict", "loose", "ro", "singleclient"),
         "caching.mode",
-        later=hints(AS_STRICT, "loose", "ro", "singleclient"),
     ),
     flag(
         "direct directio forcedirectio", ACCEPT, "caching.mode", "none", note="means `cache=none`"
@@ -125,12 +122,12 @@ CACHING = (
     option("acregmax", BETTER, values.seconds(0, LONGEST_S), "raw.acregmax"),
     option("acdirmax", BETTER, values.seconds(0, LONGEST_S), "caching.stated_directory_s"),
     flag("noac", SUPPORT, "raw.actimeo", 0.0),
-    option("closetimeo", SUPPORT, values.seconds(0, LONGEST_S), later=hints("close is at once")),
+    option("closetimeo", SUPPORT, values.seconds(0, LONGEST_S), "caching.close_s"),
     flag("handlecache", BETTER),
     flag("nohandlecache", BETTER),
-    option("max_cached_dirs", BETTER, values.number(1, 10**9), later=hints(NO_LEASES)),
-    flag("lease", SUPPORT, later=hints(NO_LEASES)),
-    flag("nolease", SUPPORT),
+    option("max_cached_dirs", BETTER, values.number(1, 10**9), "caching.directories"),
+    flag("lease", SUPPORT, "caching.leases"),
+    flag("nolease", SUPPORT, "caching.leases", False),
     flag("locallease", IGNORE),
     flag("fsc", BETTER, note="file data is cached in memory only"),
     flag("brl", SUPPORT, "kernel.locks", "auto"),

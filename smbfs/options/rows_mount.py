@@ -82,8 +82,8 @@ OURS = (
     option("cache_dir", NEW, values.path, later=hints(NO_DISK)),
     option("cache_size", NEW, values.size(0, 1024 * TERABYTE), later=hints(NO_DISK)),
     option("cache_mem", NEW, values.size(64 * KIB, TERABYTE), "caching.memory"),
-    flag("lookahead", NEW, later=hints("directories are listed when they are opened")),
-    flag("nolookahead", NEW),
+    flag("lookahead", NEW, "caching.look_ahead"),
+    flag("nolookahead", NEW, "caching.look_ahead", False),
     option(
         "symlinks",
         NEW,
@@ -123,8 +123,8 @@ OURS = (
     ),
     option("keytab", NEW, values.path, later=fails(NO_TICKET)),
     option("ccache", NEW, values.text, later=fails(NO_TICKET)),
-    flag("notify", NEW, later=hints("changes are seen when `actimeo=` has passed")),
-    flag("nonotify", NEW),
+    flag("notify", NEW, "caching.watches"),
+    flag("nonotify", NEW, "caching.watches", False),
     flag("inotify", NEW, later=fails("programs are not told of remote changes; remove it")),
     option(
         "snapdir",

@@ -22,8 +22,8 @@ from smbfs.engine.controls import Range, set_allocation, set_sparse, set_zero_da
 from smbfs.engine.handle import Handle
 from smbfs.engine.information import LARGEST, Information
 from smbfs.engine.steps import Step, query_all, set_end_of_file
+from smbfs.vfs.descriptor import Open, must_live
 from smbfs.vfs.holes import SPARSE
-from smbfs.vfs.openfile import Open, must_live
 from smbfs.vfs.passage import past_locks
 from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.seeking import RANGES, known_ranges

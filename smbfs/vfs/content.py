@@ -16,9 +16,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from itertools import count
-from typing import Any
 
 import trio
 
@@ -31,18 +29,23 @@ from smbfs.engine.share import How, Share
 from smbfs.errors import StatusError
 from smbfs.fuse.server import MISS, FileHandle, Miss, Opened
 from smbfs.vfs import reading, writing
+from smbfs.vfs.descriptor import Open
+from smbfs.vfs.ground import Ground
 from smbfs.vfs.holes import Holes
-from smbfs.vfs.inode import Inode, Moment
+from smbfs.vfs.idle import IdleHandles
+from smbfs.vfs.inode import Inode, Moment, Version
 from smbfs.vfs.inodes import Inodes
-from smbfs.vfs.openfile import DataPolicy, File, Ground, Open
+from smbfs.vfs.leases import Leases
+from smbfs.vfs.openfile import File
+from smbfs.vfs.opening import Found, Opening
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.steady import Steadiness
 from smbfs.vfs.writing import Data
-from smbfs.wire.constants import Access, Attributes
+from smbfs.wire.constants import Attributes
 from smbfs.wire.status import Status
 
 log = logging.getLogger(__name__)
 
-Found = tuple[Handle, Information]
 MAY_NOT_WRITE = frozenset({Status.ACCESS_DENIED, Status.MEDIA_WRITE_PROTECTED})
 
 
@@ -57,12 +60,17 @@ class Content:
         nursery: trio.Nursery,
         steady: Steadiness,
         holes: Holes,
+        idle: IdleHandles,
     ) -> None:
         self._share = share
         self._inodes = inodes
         self._policy = policy
         self._steady = steady
-        self._ground = Ground(policy, inodes, nursery, holes)
+        self.leases = Leases(policy.leases and policy.is_cached)
+        self._idle = idle
+        self._ground = Ground(policy, inodes, nursery, holes, self.leases, idle)
+        self.opening = Opening(share, self._ground, steady)
+        nursery.start_soon(idle.tidy)
         self._opens: dict[FileHandle, Open] = {}
         self._numbers = count(1)
         self.reads_exactly = False  # the kernel can read bytes, and not pages, of a file
@@ -85,7 +93,10 @@ class Content:
         flags = self._in_effect(flags)
         self._inodes.opened(inode)
         try:
-            found = await self._open_inode(inode, flags)
+            if inode.coming is not None:
+                await inode.coming.wait()
+            found = await self.opening.kept(inode, flags)
+            found = found or await self.opening.at_inode(inode, flags)
         except BaseException:
             self._inodes.closed(inode)
             raise
@@ -107,81 +118,69 @@ class Content:
         moment = self._inodes.moment(trio.current_time())
         how = How.opening(flags | os.O_CREAT, attributes or Attributes.NORMAL)
         how = replace(how, access=how.access | access)
-        handle, information = await self._open_path(path, how, flags)
+        made = await self.opening.at_path(path, how, flags, moment)
         try:
-            inode = found(information, moment)
+            inode = found(made.information, moment)
         except BaseException:
-            handle.close_soon()
+            self.opening.undone(made)
             raise
         self._inodes.opened(inode)
         if flags & os.O_TRUNC and isinstance(inode.file, File):
             self._inodes.changed(inode)  # it is open under another name, and maybe written to
-        return self._register(inode, (handle, information), flags), inode
+        return self._register(inode, made, flags), inode
 
     def _in_effect(self, flags: int) -> int:
         """The flags of an open with those that the mount adds to each."""
         flags |= 0 if self._policy.is_cached else os.O_DIRECT
         return flags | (os.O_SYNC if self._policy.is_synchronous else 0)
 
-    async def _open_inode(self, inode: Inode, flags: int) -> Found:
-        """Open what lies at a file's path, which must be that file."""
-        file = inode.file
-        if not (flags & os.O_TRUNC and isinstance(file, File)):
-            return await self._open_and_learn(inode, flags)
-        # Or a write of another descriptor might pass it on its way, in either direction.
-        work = partial(self._open_and_learn, inode, flags)
-        return await file.alone(work, undo=lambda found: found[0].close_soon())
-
-    async def _open_and_learn(self, inode: Inode, flags: int) -> Found:
-        how = How.opening(flags & ~(os.O_CREAT | os.O_EXCL), Attributes.NORMAL)
-        asked = self._inodes.moment(trio.current_time())
-        handle, information = await self._steady.at(
-            lambda: self._inodes.path(inode), lambda path: self._open_path(path, how, flags)
-        )
-        try:
-            await _must_be_same(inode, information)
-        except BaseException:
-            handle.close_soon()
-            raise
-        if flags & os.O_TRUNC and asked.tick >= inode.changed:
-            if isinstance(inode.file, File):
-                inode.file.resized(0)
-            self._inodes.changed(inode)
-            asked = self._inodes.moment(asked.at_s)
-        told_id = information.file_id  # to learn it may put in one that was known before
-        self._inodes.learn(inode, information, inode.special, asked)
-        return handle, replace(information, file_id=told_id)
-
-    async def _open_path(self, path: str, how: How, flags: int) -> Found:
-        todo: list[steps.Step[Any]] = [steps.query_all()]
-        if flags & os.O_TRUNC:
-            # Not FILE_OVERWRITE: that would also reset attributes, EAs and streams.
-            todo.insert(0, steps.set_end_of_file(0))
-        if how.access & Access.FILE_WRITE_DATA:
-            # So that times and attributes can be set through the same handle.
-            access = how.access | Access.FILE_WRITE_ATTRIBUTES
-            try:
-                handle, results = await self._share.open(path, replace(how, access=access), *todo)
-            except StatusError as error:
-                if error.status != Status.ACCESS_DENIED:
-                    raise
-            else:
-                return handle, results[-1]
-        handle, results = await self._share.open(path, how, *todo)
-        return handle, results[-1]
+    async def fetch(self, inode: Inode) -> bool:
+        """Open a file ahead of its reader, and keep it; whether the server's lease allows that."""
+        found = await self.opening.at_inode(inode, os.O_RDONLY)
+        if isinstance(inode.file, File) and inode.file.opens:
+            self.opening.undone(found)
+            return True
+        file = self._taken(inode, found)
+        if not self._idle.may_keep(file, found.handle):
+            found.handle.close_soon()
+            file.ended_if_unused()
+            return False
+        self._idle.keep(file, found.handle, found.information.file_id)
+        return True
 
     def _register(self, inode: Inode, found: Found, flags: int) -> Opened:
         """Give a new handle its number; its inode counts as open already."""
-        handle, information = found
-        file = inode.file if isinstance(inode.file, File) else self._file(inode)
-        # Close-to-open: what others wrote before this open has to be seen after it.
-        file.pages.drop()
-        opened = Open(FileHandle(next(self._numbers)), file, handle, flags, information.file_id)
+        file = self._taken(inode, found)
+        known_id = found.information.file_id
+        opened = Open(FileHandle(next(self._numbers)), file, found.handle, flags, known_id)
         file.opens.append(opened)
         self._opens[opened.fh] = opened
-        return Opened(opened.fh, direct_io=opened.keeps_kernel_out(self.reads_exactly))
+        if opened.keeps_kernel_out(self.reads_exactly):
+            return Opened(opened.fh, direct_io=True)
+        version = Version.of(found.information, self._share.server_time())
+        may_keep = file.kernel_may_keep(version) or self._policy.is_alone
+        return Opened(opened.fh, keep_cache=may_keep)
 
-    def _file(self, inode: Inode) -> File:
+    def _taken(self, inode: Inode, found: Found) -> File:
+        """The file of a new handle, with the lease and the bytes that came with that."""
+        file = self._file(inode, found)
+        file.took(found.lease)
+        if file.lease is None or not file.lease.may_read:
+            # Close-to-open: what others wrote before this open has to be seen after it.
+            file.pages.drop()
+        if found.data is not None and not file.dirty:
+            file.pages.receive(found.data, trio.current_time())
+        return file
+
+    def _file(self, inode: Inode, found: Found) -> File:
+        """What all who have the file open share; what is kept of another one is not it."""
+        file = inode.file if isinstance(inode.file, File) else None
+        if file is not None and not file.opens and found.lease is not file.lease:
+            self._idle.close_of(inode)
+            file = inode.file if isinstance(inode.file, File) else None
+        return file or self._new_file(inode)
+
+    def _new_file(self, inode: Inode) -> File:
         ground, policy, facts = self._ground, self._policy, self._share.facts
         window = policy.read_ahead_bytes
         pages = Pages(ground.read_budget, facts.read_size, window, policy.believe_s)
@@ -191,6 +190,15 @@ class Content:
         return file
 
     # Closing
+
+    def release_now(self, fh: FileHandle) -> bool:
+        """Give up a descriptor if nothing that it began is under way; whether that was so."""
+        opened = self._opens.get(fh)
+        if opened is None or opened.file.locks is not None or not opened.file.is_at_rest:
+            return False
+        del self._opens[fh]
+        self._close(opened)
+        return True
 
     async def release(self, fh: FileHandle) -> None:
         """Give up a descriptor: what it began ends first, an untold error is logged."""
@@ -219,18 +227,22 @@ class Content:
     def _close(self, opened: Open) -> None:
         file, inode = opened.file, opened.file.inode
         file.opens.remove(opened)
+        is_locked = file.locks is not None and file.locks.keeps(opened.handle)
+        may_idle = not opened.may_write and not is_locked and not file.dirty.error
         if not file.opens:
-            file.pages.drop()
-            inode.file = None
             if file.locks is not None:
                 file.locks.close()
-            self._ground.files.discard(file)
+                file.locks = None
             if file.dirty:
                 log.error("node %d: bytes that were written are not sent", inode.node)
             if file.dirty.error is not None and not file.is_error_told:
                 log.error("node %d: a write was lost: %s", inode.node, file.dirty.error)
+        if may_idle and self._idle.may_keep(file, opened.handle):
+            self._idle.keep(file, opened.handle, opened.known_id)
+            is_locked = True
+        file.ended_if_unused()
         self._inodes.closed(inode)
-        if file.locks is None or not file.locks.keeps(opened.handle):
+        if not is_locked:
             opened.handle.close_soon()
 
     async def drain(self) -> None:
@@ -246,6 +258,7 @@ class Content:
             for opened in self.all_open():
                 del self._opens[opened.fh]
                 self._close(opened)
+            self._idle.close_all()
 
     # Reading and writing
 
@@ -352,6 +365,7 @@ class Content:
             if handle is not None:
                 results = await handle.do(*todo)
             else:
+                self._idle.close_of(inode)
                 results = await self._steady.at(
                     lambda: self._inodes.path(inode),
                     lambda path: self._share.on(path, How.resizing(), *todo),
@@ -378,20 +392,3 @@ def _writer(inode: Inode, fh: FileHandle | None) -> Handle | None:
 async def _flushing(handle: Handle) -> int:
     await handle.flush()
     return handle.generation
-
-
-async def _must_be_same(inode: Inode, information: Information) -> None:
-    """Raise OSError(ESTALE) if another file lies at the path of one that is open.
-
-    The kernel then looks the name up again, and opens what it leads to now.  Some servers give a
-    file a new id all the time: there the id of the open file has changed as well.
-    """
-    known, found = inode.information.file_id, information.file_id
-    if not isinstance(inode.file, File) or not known or not found or known == found:
-        return
-    handle = inode.file.lend()
-    if handle is None:
-        return  # nothing can be read or written through the old ones any more
-    [now] = await handle.do(steps.query_all())
-    if now.file_id == known:
-        raise OSError(errno.ESTALE, "another file has this name now")

@@ -24,7 +24,7 @@ from smbfs.engine.controls import Chunk, Limits, copy_chunks, duplicate_extents,
 from smbfs.engine.handle import Handle
 from smbfs.engine.steps import Step, query_all, set_end_of_file
 from smbfs.errors import SmbError, StatusError
-from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.descriptor import Open, must_live
 from smbfs.vfs.passage import past_locks
 from smbfs.vfs.refusals import unless_refused, unsupported
 from smbfs.vfs.volume import Volume

@@ -15,7 +15,6 @@ from itertools import count
 
 import trio
 
-from smbfs.engine.information import Information
 from smbfs.engine.share import Share
 from smbfs.fuse.server import (
     MISS,
@@ -38,6 +37,7 @@ from smbfs.vfs import (
     links,
     listing,
     locks,
+    making,
     namespace,
     removal,
     seeking,
@@ -47,13 +47,16 @@ from smbfs.vfs import (
 from smbfs.vfs import (
     flags as file_flags,
 )
+from smbfs.vfs.ahead import LookAhead
+from smbfs.vfs.beside import beside
 from smbfs.vfs.content import Content
 from smbfs.vfs.holes import Holes
-from smbfs.vfs.inode import Inode, Moment
+from smbfs.vfs.idle import IdleHandles
+from smbfs.vfs.inode import Inode
 from smbfs.vfs.inodes import Inodes
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.leases import Coherence
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
-from smbfs.vfs.stat import dos_attributes_of
 from smbfs.vfs.volume import Volume
 from smbfs.wire.codec import Blob
 
@@ -68,10 +71,14 @@ class Filesystem:
         policy: DataPolicy,
         nursery: trio.Nursery,
     ) -> None:
-        self.volume = Volume(share, presentation, Inodes(presentation.names))
-        inodes, steady = self.volume.inodes, self.volume.steady
+        idle = IdleHandles(policy.close_s)
+        inodes = Inodes(presentation.names)
+        self.volume = Volume(share, presentation, inodes, nursery, policy, idle)
+        steady = self.volume.steady
         holes = Holes(presentation.sparse, self.volume.refused)
-        self.content = Content(share, inodes, policy, nursery, steady, holes)
+        self.content = Content(share, inodes, policy, nursery, steady, holes, idle)
+        self.coherence = Coherence(self.volume, self.content.leases, idle, nursery)
+        self._ahead = LookAhead(self.volume, self.content) if policy.looks_ahead else None
         self._directories = count(1)
 
     async def start(self) -> None:
@@ -92,6 +99,7 @@ class Filesystem:
 
     async def stop(self) -> None:
         """Send what is unsent and close everything."""
+        self.volume.watches.close_all()
         for fh in list(self.volume.listings):
             listing.releasedir(self.volume, fh)
         await self.content.stop()
@@ -116,17 +124,19 @@ class Filesystem:
 
     async def mkdir(self, request: Request, parent: Node, name: bytes, mode: int) -> Entry:
         """Make a directory; its mode is what the mount shows for all of them."""
-        return await namespace.mkdir(self.volume, self._inode(parent), name)
+        return await making.mkdir(self.volume, self._inode(parent), name)
 
     async def mknod(
         self, request: Request, parent: Node, name: bytes, mode: int, rdev: int
     ) -> Entry:
         """Make an empty file, a fifo, a socket or a device."""
-        return await namespace.mknod(self.volume, self._inode(parent), name, mode, rdev)
+        return await making.mknod(self.volume, self._inode(parent), name, mode, rdev)
 
     async def symlink(self, request: Request, parent: Node, name: bytes, target: bytes) -> Entry:
         """Make a symbolic link."""
-        return await links.symlink(self.volume, self._inode(parent), name, target)
+        inode = self._inode(parent)
+        async with beside(self.volume, inode):
+            return await links.symlink(self.volume, inode, name, target)
 
     async def readlink(self, request: Request, node: Node) -> bytes:
         """Tell where a symbolic link leads."""
@@ -139,15 +149,20 @@ class Filesystem:
         inode, parent = self._inode(node), self._inode(new_parent)
         if tmpfiles.is_nameless(inode):
             return await tmpfiles.name(self.volume, inode, parent, new_name)
-        return await links.link(self.volume, inode, parent, new_name)
+        async with beside(self.volume, parent):
+            return await links.link(self.volume, inode, parent, new_name)
 
     async def unlink(self, request: Request, parent: Node, name: bytes) -> None:
         """Remove a name; a file that is open lives on without one."""
-        await removal.unlink(self.volume, self._inode(parent), name)
+        inode = self._inode(parent)
+        async with beside(self.volume, inode):
+            await removal.unlink(self.volume, inode, name)
 
     async def rmdir(self, request: Request, parent: Node, name: bytes) -> None:
         """Remove an empty directory."""
-        await removal.rmdir(self.volume, self._inode(parent), name)
+        inode = self._inode(parent)
+        async with beside(self.volume, inode):
+            await removal.rmdir(self.volume, inode, name)
 
     async def rename(
         self,
@@ -160,7 +175,8 @@ class Filesystem:
     ) -> None:
         """Rename, with the flags of renameat2(2)."""
         old, new = self._inode(parent), self._inode(new_parent)
-        await removal.rename(self.volume, old, name, new, new_name, flags)
+        async with beside(self.volume, old, new):
+            await removal.rename(self.volume, old, name, new, new_name, flags)
 
     # Attributes
 
@@ -228,6 +244,8 @@ class Filesystem:
         """Open a directory; its first entries come along."""
         fh = FileHandle(next(self._directories))
         await listing.opendir(self.volume, self._inode(node), fh)
+        if self._ahead is not None:
+            self._ahead.listing(self._inode(node), request.pid)
         return Opened(fh)
 
     def readdir_now(
@@ -267,24 +285,16 @@ class Filesystem:
     async def open(self, request: Request, node: Node, flags: int) -> Opened:
         """Open a file, with the flags of open(2)."""
         inode = self._inode(node)
-        return await namespace.still_there(
-            self.volume, inode, lambda: self.content.open(inode, flags)
-        )
+        if self._ahead is not None:
+            self._ahead.opened(inode, flags)
+        return await making.open_(self.volume, self.content, inode, flags)
 
     async def create(
         self, request: Request, parent: Node, name: bytes, mode: int, flags: int
     ) -> tuple[Opened, Entry]:
         """Create a file and open it; without O_EXCL one that is there is opened."""
-        volume, directory = self.volume, self._inode(parent)
-        path = volume.inodes.path_of(directory, name)
-        times: list[Moment] = []
-
-        def found(information: Information, asked: Moment) -> Inode:
-            times.append(asked)
-            return volume.made(directory, name, information, None, asked)
-
-        opened, inode = await self.content.create(path, flags, dos_attributes_of(mode), found)
-        return opened, volume.entry(inode, times[0])
+        directory = self._inode(parent)
+        return await making.create(self.volume, self.content, directory, name, mode, flags)
 
     def read_now(
         self, request: Request, fh: FileHandle, offset: int, size: int
@@ -325,6 +335,10 @@ class Filesystem:
     async def fsync(self, request: Request, fh: FileHandle, datasync: bool) -> None:
         """Bring a file to the server's disk."""
         await self.content.fsync(fh)
+
+    def release_now(self, request: Request, fh: FileHandle) -> Miss | None:
+        """Give up an open file if nothing that it began is under way."""
+        return None if self.content.release_now(fh) else MISS
 
     async def release(self, request: Request, fh: FileHandle) -> None:
         """Give up an open file, and every lock that was taken through it."""

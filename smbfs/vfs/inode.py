@@ -13,18 +13,29 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass, field
 from typing import Protocol
+from unicodedata import normalize
+
+import trio
 
 from smbfs.engine.handle import Handle, HandleState
-from smbfs.engine.information import Information
+from smbfs.engine.information import Information, Listed
 from smbfs.fuse.server import Node
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import Override
 
 LONG_AGO = float("-inf")
+RESTED = 20_000_000  # two seconds as a FILETIME: the coarsest clock that is in use
+RUSH_TIMES = 2
+RUSH_TURNS = 3  # turnarounds between one name that is made and the next, at most
+RUSH_S = 0.005
 
 
 class FileState(Protocol):
     """What `smbfs.vfs.content` keeps of an open file, as far as others must know it."""
+
+    @property
+    def leased_since_s(self) -> float:
+        """Since when nobody else could change bytes or name without our hearing; inf if not so."""
 
     def overlay(self, information: Information) -> Information:
         """Tell what the file is, given what the server says and what it was not yet sent."""
@@ -59,6 +70,117 @@ class Name:
 
 
 @dataclass(slots=True)
+class Raw:
+    """One entry as the server listed it."""
+
+    name: bytes
+    listed: Listed
+    asked: Moment
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All entries of a directory, so that what is not among them is not there."""
+
+    entries: dict[bytes, Raw]
+    seen: Moment  # when the listing began
+    is_ahead: bool = False  # nobody has asked for it yet
+    is_whole: bool = True  # False once others changed names: then it only tells what may be there
+    has_shrunk: bool = False  # we removed names
+    _folded: dict[str, int] = field(default_factory=dict)  # how many names are that one
+
+    @classmethod
+    def of(cls, raw: list[Raw], seen: Moment, *, is_ahead: bool = False) -> Snapshot:
+        """Make one of a whole listing."""
+        made = cls({}, seen, is_ahead)
+        for one in raw:
+            made.add(one)
+        return made
+
+    def may_have(self, name: bytes) -> bool:
+        """Whether the directory may have such a name, in whatever spelling."""
+        return folded_name(name) in self._folded
+
+    def add(self, raw: Raw) -> None:
+        """Note a name, new or known."""
+        if raw.name not in self.entries:
+            key = folded_name(raw.name)
+            self._folded[key] = self._folded.get(key, 0) + 1
+        self.entries[raw.name] = raw
+
+    def doubt(self, name: bytes) -> None:
+        """Note that others changed a name: it may be there or not."""
+        if self.entries.pop(name, None) is None:
+            key = folded_name(name)
+            self._folded[key] = self._folded.get(key, 0) + 1
+        self.is_whole = False
+
+    def remove(self, name: bytes) -> None:
+        """Note that a name is gone."""
+        if self.entries.pop(name, None) is None:
+            return
+        self.has_shrunk = True
+        key = folded_name(name)
+        self._folded[key] -= 1
+        if not self._folded[key]:
+            del self._folded[key]
+
+
+@dataclass(slots=True)
+class Rush:
+    """Names made here in one directory, one right after the other."""
+
+    times: int = 0
+    until_s: float = LONG_AGO  # the next one is likely to come before this
+
+    def note(self, began_s: float, now_s: float) -> None:
+        """Note that a name was made, which took from ``began_s`` until now."""
+        self.times = self.times + 1 if began_s < self.until_s else 1
+        self.until_s = now_s + RUSH_TURNS * (now_s - began_s) + RUSH_S
+
+    def is_on(self, now_s: float) -> bool:
+        """Whether somebody is making names here at this moment."""
+        return self.times >= RUSH_TIMES and now_s < self.until_s
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What changes with every change of a file's content."""
+
+    file_id: int
+    size: int
+    write_time: int
+    change_time: int
+
+    @classmethod
+    def of(cls, information: Information, server_time: int) -> Version | None:
+        """The version of a file that has rested for a while; None for another.
+
+        A change may leave all of this as it is if it comes within the same tick of the clock.
+        """
+        latest = max(information.last_write_time, information.change_time)
+        if not information.file_id or not information.change_time:
+            return None
+        if not server_time or server_time - latest < RESTED:
+            return None
+        return cls(
+            information.file_id,
+            information.end_of_file,
+            information.last_write_time,
+            information.change_time,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the kernel was told of a file, and until when it believes that."""
+
+    size: int
+    write_time: int
+    until_s: float
+
+
+@dataclass(slots=True)
 class Grave:
     """A file deleted while open: the handle that keeps it until its last close, and its name."""
 
@@ -79,6 +201,10 @@ class Inode:
     key: tuple[int, int] | None = None  # the file id and type by which it is found
     seen: Moment = NEVER  # when ``information`` was asked for
     changed: int = 0  # tick of our own last change
+    look: trio.Event | None = None  # set when a look at it that is under way has ended
+    coming: trio.Event | None = None  # set when it was opened or listed ahead
+    listed: Snapshot | None = None  # all that the directory held
+    rush: Rush | None = None  # of ours, who make one name after the other in it
     places: dict[tuple[Inode, bytes], str] = field(default_factory=dict)  # the last is the latest
     children: dict[bytes, Name] = field(default_factory=dict)
     gone: dict[bytes, int] = field(default_factory=dict)  # names we removed, while it is listed
@@ -86,9 +212,11 @@ class Inode:
     opens: int = 0
     held: int = 0  # by listings that may still hand it out
     file: FileState | None = None
+    version: Version | None = None  # that the kernel's pages are of
     grave: Grave | None = None
     is_unlinked: bool = False  # by us; no name will ever lead here again
     override: Override | None = None
+    shown: Shown | None = None  # what the kernel was told last
     eas: dict[bytes, bytes] = field(default_factory=dict)
     eas_seen: Moment = NEVER
 
@@ -96,6 +224,13 @@ class Inode:
     def is_directory(self) -> bool:
         """Whether names can be in it."""
         return self.kind == stat.S_IFDIR
+
+    @property
+    def seems_empty(self) -> bool:
+        """Whether all that was in a directory when it was listed has been removed."""
+        listed = self.listed
+        is_empty = listed is not None and listed.has_shrunk and not listed.entries
+        return is_empty and not self.children
 
     @property
     def links(self) -> int:
@@ -139,4 +274,11 @@ class Inode:
 
 def folded(parent: Inode, name: bytes) -> tuple[Node, str]:
     """A place, whatever the case of its name."""
-    return parent.node, name.decode(errors="surrogateescape").casefold()
+    return parent.node, folded_name(name)
+
+
+def folded_name(name: bytes) -> str:
+    """A name as all those are that some server takes for the same."""
+    if name.isascii():
+        return name.lower().decode()
+    return normalize("NFC", name.decode(errors="surrogateescape").casefold())

@@ -20,9 +20,9 @@ import hashlib
 import logging
 import stat
 
-from smbfs.engine.information import Information
+from smbfs.engine.information import Information, Listed
 from smbfs.fuse.server import ROOT, Node
-from smbfs.vfs.inode import NEVER, Inode, Moment, Name, folded
+from smbfs.vfs.inode import NEVER, Inode, Moment, Name, Raw, folded
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import kind_of
 from smbfs.wire.constants import Attributes as Dos
@@ -69,6 +69,19 @@ class Inodes:
         inode.seen = NEVER
 
     # Places
+
+    def confirmed(self, inode: Inode, path: str, seen: Moment) -> None:
+        """Note that the file was opened at this path: its name leads to it."""
+        if inode.places and seen.tick >= inode.changed and self.path(inode) == path:
+            parent, name = next(reversed(inode.places))
+            known = parent.children[name]
+            if known.seen.at_s < seen.at_s:
+                known.seen = seen
+
+    def doubted(self, inode: Inode) -> None:
+        """Note that what the names of a file lead to has to be asked anew."""
+        for parent, name in inode.places:
+            parent.children[name].seen = NEVER
 
     def path(self, inode: Inode) -> str:
         """Where the file is, in wire form.  Raises OSError(ESTALE) if it has no name left."""
@@ -150,14 +163,19 @@ class Inodes:
 
     def remove(self, parent: Inode, name: bytes) -> Inode | None:
         """Note that a name is gone, by us or by another; the inode it led to."""
-        self._tick += 1
-        if parent.opens:
-            parent.gone[name] = self._tick
+        self._gone(parent, name)
         if (known := parent.children.get(name)) is None:
             return None
         self._leave_all(known.inode, parent, name)
         self._reap(known.inode)
         return known.inode
+
+    def _gone(self, parent: Inode, name: bytes) -> None:
+        self._tick += 1
+        if parent.opens:
+            parent.gone[name] = self._tick
+        if parent.listed is not None:
+            parent.listed.remove(name)
 
     def unlinked(self, inode: Inode) -> None:
         """Note that we removed a name of this file; one without any other has none for ever."""
@@ -193,9 +211,7 @@ class Inodes:
             self.unlinked(over.inode)
         if known is None:
             return
-        self._tick += 1
-        if parent.opens:
-            parent.gone[name] = self._tick
+        self._gone(parent, name)
         self._leave_all(known.inode, parent, name)
         self._enter(known.inode, new_parent, new_name, seen)
         self.changed(known.inode)
@@ -286,6 +302,9 @@ class Inodes:
         inode.places.pop((parent, name), None)
         inode.places[parent, name] = to_wire(name, self._names)
         parent.children[name] = Name(inode, seen)
+        if parent.listed is not None and name not in parent.listed.entries:
+            wire = inode.places[parent, name]
+            parent.listed.add(Raw(name, Listed(wire, inode.information), seen))
 
     def _leave(self, inode: Inode, parent: Inode, name: bytes) -> None:
         del inode.places[parent, name], parent.children[name]
@@ -363,9 +382,12 @@ def _is_another(known: Inode, information: Information) -> bool:
 
 
 def _has_changed(old: Information, new: Information) -> bool:
-    return (old.end_of_file, old.last_write_time, old.change_time, old.creation_time) != (
+    if (old.end_of_file, old.last_write_time, old.change_time) != (
         new.end_of_file,
         new.last_write_time,
         new.change_time,
-        new.creation_time,
-    )
+    ):
+        return True
+    # Samba makes a creation time up of the others, the time of the last read among them.
+    is_same = bool(new.file_id) and old.file_id == new.file_id
+    return not is_same and old.creation_time != new.creation_time

@@ -120,6 +120,7 @@ async def symlink(volume: Volume, parent: Inode, name: bytes, target: bytes) -> 
     if information is None:
         raise OSError(errno.EPERM, f"the server makes no symbolic links as symlink={style} wants")
     inode = volume.made(parent, name, information, special, asked)
+    await volume.forget_old_targets()  # it may have the number of another link
     return volume.entry(inode, asked)
 
 

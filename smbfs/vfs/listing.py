@@ -28,7 +28,7 @@ from smbfs.engine.information import Listed
 from smbfs.engine.steps import Step, list_directory
 from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.fuse.server import MISS, DirectoryItem, FileHandle, Miss
-from smbfs.vfs.inode import Inode, Moment
+from smbfs.vfs.inode import Inode, Moment, Raw
 from smbfs.vfs.links import special_of
 from smbfs.vfs.special import Special, is_plain
 from smbfs.vfs.volume import Volume
@@ -45,15 +45,6 @@ LOOKING = 16  # suspicious files of one chunk that are read at the same time
 # Bytes of a page: as many entries as a reader takes who asks for each file's attributes (`ls -l`,
 # 0.1 ms a file) while they are believed, or each of them would cost a turnaround of its own.
 FIRST_PAGE, LEAST_PAGE = 256 * 1024, 32 * 1024
-
-
-@dataclass(slots=True)
-class Raw:
-    """One entry as the server listed it."""
-
-    name: bytes
-    listed: Listed
-    asked: Moment
 
 
 @dataclass(slots=True)
@@ -80,6 +71,7 @@ class Listing:
     chunk_end: int = 0  # and of the one behind it
     was_read: bool = False
     page_bytes: int = FIRST_PAGE
+    began: Moment | None = None  # when the first page was asked for
     lock: trio.Lock = field(default_factory=trio.Lock)
 
     @property
@@ -98,12 +90,26 @@ class Listing:
         if self.is_complete:  # removed by us: there is nothing in it
             return
         volume = self.volume
+        if not self.was_read and await self._was_ahead():
+            return
         asked, pages = volume.moment(), self._pages(PAGES)
         self.handle, results = await volume.steady.at(
             lambda: volume.inodes.path(self.inode),
             lambda path: volume.share.open(path, How.listing(), *pages),
         )
+        self.began = asked
         self._keep(results[1:], asked)
+
+    async def _was_ahead(self) -> bool:
+        """Take what was listed ahead of the reader, if it was."""
+        if self.inode.coming is not None:
+            await self.inode.coming.wait()
+        snapshot = self.volume.directories.taken(self.inode)
+        if snapshot is None:
+            return False
+        self.entries.extend(snapshot.entries.values())
+        self.is_complete = True
+        return True
 
     def park(self) -> None:
         """Close the handle on the server; a listing that is not complete opens another one."""
@@ -165,6 +171,8 @@ class Listing:
             if page is None:
                 self.is_complete = True
                 self.park()
+                if not self.first and self.began is not None:
+                    self.volume.directories.keep_raw(self.inode, list(self.entries), self.began)
                 return
             self.entries.extend(Raw(from_wire(one.name, names), one, asked) for one in page)
 

@@ -22,8 +22,9 @@ from smbfs.engine.handle import USABLE, Handle, Posted
 from smbfs.engine.locking import lock, unlock
 from smbfs.engine.share import How
 from smbfs.errors import ConnectionLost, SmbError, StatusError
+from smbfs.vfs.descriptor import Open, must_live
 from smbfs.vfs.lockplan import Action, Drop, Segment, Swap, Take, plan
-from smbfs.vfs.openfile import File, Open, must_live
+from smbfs.vfs.openfile import File
 from smbfs.vfs.spans import Span, meeting, minus, union
 from smbfs.vfs.volume import Volume
 from smbfs.vfs.ways import open_again

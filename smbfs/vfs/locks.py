@@ -23,11 +23,12 @@ from smbfs.engine import steps
 from smbfs.engine.handle import Handle
 from smbfs.errors import ConnectionLost, SmbError
 from smbfs.fuse.server import LOCK_END, Lock, LockType
+from smbfs.vfs.descriptor import Open
 from smbfs.vfs.errand import Errand
 from smbfs.vfs.lockhandle import LockHandle
 from smbfs.vfs.lockplan import Action, Segment, Take, plan
 from smbfs.vfs.locktable import FLOCK_BYTE, Held, LockTable, Pending, is_same_owner, segment_of
-from smbfs.vfs.openfile import KNOWN, File, Open
+from smbfs.vfs.openfile import KNOWN, File
 from smbfs.vfs.volume import Volume
 
 log = logging.getLogger(__name__)

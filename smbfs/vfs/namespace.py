@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -24,15 +23,14 @@ from smbfs.engine.controls import try_sparse
 from smbfs.engine.how import How
 from smbfs.engine.information import Information
 from smbfs.engine.steps import Step, query_all, query_space, set_basic
-from smbfs.errors import StatusError
+from smbfs.errors import SmbError, StatusError
 from smbfs.fuse.server import MISS, Attributes, Change, Entry, FileHandle, Miss, Space
 from smbfs.vfs.inode import Inode, Moment
-from smbfs.vfs.links import make_device, special_of
+from smbfs.vfs.links import special_of
 from smbfs.vfs.special import Special
-from smbfs.vfs.stat import Basic, Override, basic_of, check_ownership, dos_attributes_of, kind_of
+from smbfs.vfs.stat import Basic, Override, basic_of, check_ownership, kind_of
 from smbfs.vfs.volume import Volume
 from smbfs.wire.constants import Attributes as Dos
-from smbfs.wire.constants import Disposition
 from smbfs.wire.status import Status
 from smbfs.wire.units import to_wire
 
@@ -74,12 +72,19 @@ async def see(volume: Volume, path: str, known: Inode | None = None) -> Seen:
 
 def lookup_now(volume: Volume, parent: Inode, name: bytes) -> Entry | Miss:
     """The file of a name if it was seen a moment ago."""
+    if volume.inodes.relinked:
+        return MISS  # a link may lead elsewhere than the kernel knows
     known = parent.children.get(name)
-    if known is None or not (name_left_s := volume.left_s(known.inode, known.seen)):
+    if known is None:
+        inode = volume.directories.found(parent, name)
+        if inode is not None:
+            return volume.entry(inode, parent.children[name].seen)
+        absent_s = volume.absent_s(parent, name)
+        return Entry(None, absent_s) if absent_s else MISS
+    if not (name_left_s := volume.name_left_s(parent, known.inode, known.seen)):
         return MISS
-    attributes = getattr_now(volume, known.inode)
-    if attributes is MISS:
-        return MISS
+    # The kernel asks for attributes that are too old if anybody wants to know them.
+    attributes = volume.attributes(known.inode)
     volume.inodes.looked_up(known.inode)
     return Entry(attributes, name_left_s)
 
@@ -89,11 +94,27 @@ async def lookup(volume: Volume, parent: Inode, name: bytes) -> Entry:
     if name in (b".", b".."):
         above = parent if name == b"." else next((p for p, _ in parent.places), parent)
         return volume.entry(above, above.seen)
+    if volume.inodes.relinked or await came(parent, name):
+        await volume.forget_old_targets()
+        if (entry := lookup_now(volume, parent, name)) is not MISS:
+            return entry
     asked = volume.moment()
+    volume.watches.asked(parent)
     inode = await found(volume, parent, name)
     if inode is None:
         return Entry(None, volume.left_s(parent, asked))
     return volume.entry(inode, asked)
+
+
+async def came(parent: Inode, name: bytes) -> bool:
+    """Wait for what is fetched ahead of a name or its directory; whether anything was."""
+    known = parent.children.get(name)
+    coming = known.inode.coming if known is not None else None
+    coming = parent.coming if coming is None else coming
+    if coming is None:
+        return False
+    await coming.wait()
+    return True
 
 
 async def found(volume: Volume, parent: Inode, name: bytes) -> Inode | None:
@@ -144,6 +165,8 @@ def getattr_now(volume: Volume, inode: Inode) -> Attributes | Miss:
 
 async def getattr(volume: Volume, inode: Inode, *, for_target: bool = False) -> Attributes:
     """What stat tells of a file; ``for_target`` if the kernel waits for where a link leads."""
+    if not volume.is_fresh(inode) and inode.look is not None:
+        await inode.look.wait()
     if not volume.is_fresh(inode):
         await refresh(volume, inode, for_target=for_target)
     return volume.attributes(inode)
@@ -162,10 +185,14 @@ async def refresh(volume: Volume, inode: Inode, *, for_target: bool = False) -> 
         else:
             volume.inodes.learn(inode, information, inode.special, asked)
             return
-    seen = await volume.steady.at(
-        lambda: volume.inodes.path(inode), lambda path: see(volume, path, inode)
-    )
-    volume.inodes.adopt(inode, seen.information, seen.kind)
+    try:
+        seen = await volume.steady.at(
+            lambda: volume.inodes.path(inode), lambda path: see(volume, path, inode)
+        )
+        volume.inodes.adopt(inode, seen.information, seen.kind)
+    except (SmbError, OSError):
+        volume.inodes.doubted(inode)  # the next look-up asks what its name leads to
+        raise
     volume.inodes.learn(inode, seen.information, seen.special, seen.asked)
     # The kernel holds the page of the target until it is told it: to have that dropped would wait
     # for our own answer.
@@ -247,36 +274,6 @@ def check_access(volume: Volume, inode: Inode, mask: int) -> None:
     """
     if mask & os.W_OK and inode.information.is_read_only and not inode.is_directory:
         raise OSError(errno.EACCES, "the file is read-only")
-
-
-# Making things
-
-
-async def mkdir(volume: Volume, parent: Inode, name: bytes) -> Entry:
-    """Make a directory."""
-    return await _make(volume, parent, name, How.making_directory())
-
-
-async def mknod(volume: Volume, parent: Inode, name: bytes, mode: int, rdev: int) -> Entry:
-    """Make an empty file, or a fifo, socket or device where the server keeps such."""
-    kind = stat.S_IFMT(mode) or stat.S_IFREG
-    if kind != stat.S_IFREG:
-        numbers = os.major(rdev), os.minor(rdev)
-        return await make_device(volume, parent, name, kind, *numbers)
-    opening = How.opening(os.O_RDONLY | os.O_CREAT | os.O_EXCL)
-    attributes = dos_attributes_of(mode)
-    how = How(How.looking().access, Disposition.CREATE, opening.options, attributes)
-    return await _make(volume, parent, name, how)
-
-
-async def _make(volume: Volume, parent: Inode, name: bytes, how: How) -> Entry:
-    asked = volume.moment()
-    _, information = await volume.steady.at(
-        lambda: volume.inodes.path_of(parent, name),
-        lambda path: volume.share.on(path, how, query_all()),
-    )
-    inode = volume.made(parent, name, information, None, asked)
-    return volume.entry(inode, asked)
 
 
 # The share as a whole

@@ -13,130 +13,34 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from smbfs.cache.budget import Budget
 from smbfs.cache.dirty import Dirty, DirtyPiece
+from smbfs.cache.lease import NEVER_S, READ, Lease
 from smbfs.cache.pages import Pages
-from smbfs.engine.handle import USABLE, Handle
+from smbfs.engine.handle import Handle
 from smbfs.engine.information import Information
-from smbfs.errors import ConnectionLost, ServerSilent, SmbError
-from smbfs.fuse.server import FileHandle
+from smbfs.errors import ServerSilent, SmbError
 from smbfs.vfs.errand import Errand
-from smbfs.vfs.holes import Holes
-from smbfs.vfs.inode import LONG_AGO, NEVER, Inode
-from smbfs.vfs.inodes import Inodes
+from smbfs.vfs.inode import LONG_AGO, NEVER, Inode, Version
 from smbfs.vfs.passage import past_locks
-from smbfs.vfs.room import Room
 from smbfs.wire.codec import WireError
 
 if TYPE_CHECKING:
+    from smbfs.vfs.descriptor import Open
+    from smbfs.vfs.ground import Ground
+    from smbfs.vfs.idle import Idle
     from smbfs.vfs.locks import Locks
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WRITES_UNDER_WAY = 8  # pieces of one file
-IDLE_S = (
-    1.0  # what a file read ahead is given up if nobody reads it for so long and others want room
-)
 KNOWN = (SmbError, WireError, OSError)  # what a request may end with; anything else is a bug
-
-
-@dataclass(frozen=True, slots=True)
-class DataPolicy:
-    """How file data is cached, from the mount options."""
-
-    cache_bytes: int = 64 << 20  # read-ahead and unsent writes of the whole mount
-    read_ahead_bytes: int = 16 << 20  # the largest window of one stream
-    believe_s: float = 1.0  # how long bytes read ahead may be handed out
-    is_cached: bool = True  # False for cache=none: every read and write goes to the server
-    is_synchronous: bool = False  # the mount option sync
-    flushes: bool = True  # False for nostrictsync: fsync does not ask the server to flush
-    locks: bool = True  # False for locks=local: the kernel keeps them and never asks us
-
-
-class Ground:
-    """What all files of one mount stand on."""
-
-    def __init__(
-        self, policy: DataPolicy, inodes: Inodes, nursery: trio.Nursery, holes: Holes
-    ) -> None:
-        half = policy.cache_bytes // 2
-        self.policy = policy
-        self.inodes = inodes
-        self.nursery = nursery
-        self.holes = holes
-        self.read_budget = Budget(half)
-        self.room = Room(half)  # for unsent writes
-        self.files: set[File] = set()
-        self._tidied_at_s = LONG_AGO
-
-    def make_room(self, reader: File, size: int) -> None:
-        """Give up what was read ahead and is too old, or of a file that nobody reads any more."""
-        now = trio.current_time()
-        if self.read_budget.room_bytes >= size or now - self._tidied_at_s < IDLE_S / 10:
-            return
-        self._tidied_at_s = now
-        for file in self.files:
-            file.pages.expire(now)
-            if file is not reader and now - file.read_at_s > IDLE_S:
-                file.pages.shed()
-
-
-@dataclass(slots=True, eq=False)
-class Open:
-    """One descriptor: its flags and its handle on the server."""
-
-    fh: FileHandle
-    file: File
-    handle: Handle
-    flags: int
-    known_id: int  # of the file, as this handle told it; 0 if it has none
-
-    @property
-    def may_read(self) -> bool:
-        """Whether it was opened for reading."""
-        return self.flags & os.O_ACCMODE != os.O_WRONLY
-
-    @property
-    def may_write(self) -> bool:
-        """Whether it was opened for writing."""
-        return self.flags & os.O_ACCMODE != os.O_RDONLY
-
-    @property
-    def is_append(self) -> bool:
-        """Whether every write goes to the end of the file."""
-        return bool(self.flags & os.O_APPEND)
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether reads and writes go straight to the server."""
-        return bool(self.flags & os.O_DIRECT)
-
-    @property
-    def is_synchronous(self) -> bool:
-        """Whether a write returns only when the server has it on disk."""
-        return bool(self.flags & (os.O_SYNC | os.O_DSYNC))
-
-    def keeps_kernel_out(self, reads_exactly: bool) -> bool:
-        """Whether the kernel shall cache nothing of what is read and written through it."""
-        if self.is_direct or self.is_append:  # it takes an append's place from its idea of the size
-            return True
-        # Who changes records that he locks reads them like this: a page that holds others' as well
-        # is refused by the server if somebody else has locked one of those.
-        is_both = self.may_read and self.may_write
-        return is_both and reads_exactly and self.file.ground.policy.locks
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the server still knows its handle."""
-        return self.handle.state in USABLE
 
 
 @dataclass(slots=True, eq=False)
@@ -153,6 +57,9 @@ class File:
     read_at_s: float = LONG_AGO
     met_lock_at_s: float = LONG_AGO  # when more than was asked for met a lock of somebody else
     locks: Locks | None = None  # from the first lock on
+    lease: Lease | None = None  # what the server lets us keep
+    idle: Idle | None = None  # a handle that nobody uses
+    kernel_since_s: float | None = None  # when the kernel last dropped what it had of the file
     _door: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1, max_value=1))
     _settling: int = 0  # how many wait for writes to be confirmed
     _moved: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
@@ -175,7 +82,8 @@ class File:
     def is_size_known(self, now_s: float) -> bool:
         """Whether the server told the size a moment ago, but for what was written since."""
         seen_s = self.inode.seen.at_s
-        is_fresh = now_s - seen_s <= self.ground.policy.believe_s
+        is_leased = seen_s >= self.leased_since_s and now_s - seen_s <= self.ground.policy.close_s
+        is_fresh = now_s - seen_s <= self.ground.policy.believe_s or is_leased
         return is_fresh and seen_s >= self._confirmed_at_s
 
     def resized(self, size: int) -> None:
@@ -202,11 +110,79 @@ class File:
     def lost_belief(self) -> None:
         """Forget what was read ahead: the file was changed, and not by us."""
         self.pages.drop()
+        self.kernel_since_s = None
 
     async def settle(self) -> None:
         """Send what is not sent and wait for the answers; raises the first error."""
         await self.sent()
         self.tell()
+
+    # Its lease
+
+    @property
+    def leased_since_s(self) -> float:
+        """Since when nobody else could change bytes or name without our hearing; inf if not so."""
+        lease = self.lease
+        if lease is None or not (lease.may_read and lease.may_keep_handle):
+            return NEVER_S
+        return lease.since_s
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether others who have the file open should see each write at once."""
+        lease = self.lease
+        return self.ground.policy.is_strict and lease is not None and lease.is_contended
+
+    def took(self, lease: Lease | None) -> None:
+        """Take the lease that an open of the file was granted, or go on with none."""
+        leases = self.ground.leases
+        if lease is not None and lease is not self.lease:
+            if self.lease is None:
+                self.lease = lease
+                leases.own(lease, self)
+            else:  # it was opened by another name: two keys are two strangers to the server
+                leases.forget(lease)
+        self._believe()
+
+    def fell(self, lost: int) -> None:
+        """Drop what a part of the lease stood for."""
+        if lost & READ:
+            self.pages.drop()
+            self.kernel_since_s = None
+        self._believe()
+
+    def _believe(self) -> None:
+        may_read, policy = self.lease is not None and self.lease.may_read, self.ground.policy
+        leased_s = policy.close_s if may_read else 0.0
+        self.pages.believe_s = NEVER_S if policy.is_alone else max(policy.believe_s, leased_s)
+        if not may_read and not self.opens:
+            self.pages.drop()
+
+    def kernel_may_keep(self, version: Version | None) -> bool:
+        """Whether what the kernel has of the file is still good; who opens it asks once.
+
+        It is if a lease has held since, or if the file has not changed since it was last opened.
+        """
+        lease, old = self.lease, self.inode.version
+        since_s = lease.since_s if lease is not None else NEVER_S
+        is_leased = self.kernel_since_s is not None and self.kernel_since_s >= since_s
+        self.inode.version = version
+        if is_leased or (version is not None and version == old):
+            return True
+        self.kernel_since_s = trio.current_time()
+        return False
+
+    def ended_if_unused(self) -> None:
+        """Let everything go if nobody has the file open and nothing is kept of it."""
+        if self.opens or self.idle is not None or (self.lease is not None and self.lease.asked):
+            return
+        self.pages.drop()
+        self.ground.files.discard(self)
+        if self.inode.file is self:
+            self.inode.file = None
+        if self.lease is not None:
+            lease, self.lease = self.lease, None
+            self.ground.leases.forget(lease)
 
     # Errors
 
@@ -385,9 +361,3 @@ class File:
                 await self._moved.park()
         finally:
             self._settling -= 1
-
-
-def must_live(opened: Open) -> None:
-    """Raise ConnectionLost if the server does not know the descriptor's handle any more."""
-    if not opened.is_alive:
-        raise ConnectionLost("the connection was lost while the file was open")

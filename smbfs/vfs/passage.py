@@ -18,7 +18,7 @@ from smbfs.errors import StatusError
 from smbfs.wire.status import Status
 
 if TYPE_CHECKING:
-    from smbfs.vfs.openfile import Open
+    from smbfs.vfs.descriptor import Open
 
 T = TypeVar("T")
 

@@ -18,7 +18,8 @@ from smbfs.cache.pages import Piece
 from smbfs.cache.streams import START_BYTES
 from smbfs.engine.handle import Handle, Posted
 from smbfs.errors import StatusError
-from smbfs.vfs.openfile import KNOWN, File, Open
+from smbfs.vfs.descriptor import Open
+from smbfs.vfs.openfile import KNOWN, File
 from smbfs.vfs.passage import past_locks, way
 from smbfs.wire.status import Status
 

@@ -18,23 +18,21 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import trio
 
 from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
-from smbfs.engine.steps import Step, rename_to, set_basic, set_disposition
+from smbfs.engine.steps import rename_to, set_disposition
 from smbfs.errors import SmbError, StatusError
 from smbfs.fuse.server import RenameFlag
+from smbfs.vfs.deleting import delete, despite_read_only, is_emptied, quietly, writable
 from smbfs.vfs.inode import Grave, Inode
 from smbfs.vfs.namespace import Seen, found, see
-from smbfs.vfs.stat import settable
 from smbfs.vfs.volume import Volume
-from smbfs.wire.constants import Access
 from smbfs.wire.constants import Attributes as Dos
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
@@ -63,10 +61,11 @@ async def unlink(volume: Volume, parent: Inode, name: bytes) -> None:
     _may_delete(volume)
     path = volume.inodes.path_of(parent, name)
     async with _known(volume, parent, name) as inode:
+        volume.idle.close_of(inode)
         if inode.opens and not inode.is_directory:
             await _bury(volume, parent, path, inode)
         else:
-            await _delete(volume, path, inode, False)
+            await delete(volume, path, inode, False)
         _forgotten(volume, parent, name, inode)
 
 
@@ -82,14 +81,18 @@ async def rmdir(volume: Volume, parent: Inode, name: bytes) -> None:
 
 
 async def _remove_directory(volume: Volume, path: str, inode: Inode | None) -> None:
-    if inode is not None:
-        volume.close_listings(inode)  # the name would stay until they are closed
+    if inode is not None:  # the name would stay until they are closed
+        await volume.let_go(inode)
     try:
-        await _delete(volume, path, inode, True)
+        await delete(volume, path, inode, True)
     except StatusError as error:
-        if error.status != Status.DIRECTORY_NOT_EMPTY or not await _exhume(volume, inode):
+        if error.status != Status.DIRECTORY_NOT_EMPTY:
             raise
-        await _delete(volume, path, inode, True)
+        if not await _exhume(volume, inode) and not (
+            inode is not None and inode.seems_empty and await is_emptied(volume, path)
+        ):
+            raise
+        await delete(volume, path, inode, True)
 
 
 def _may_delete(volume: Volume) -> None:
@@ -124,67 +127,6 @@ def _forgotten(volume: Volume, parent: Inode, name: bytes, inode: Inode) -> None
     volume.inodes.changed(parent)
 
 
-async def _delete(volume: Volume, path: str, inode: Inode | None, is_directory: bool) -> None:
-    """Delete what is at a path, read-only or not."""
-    how = How.deleting(_wanted_type(inode, is_directory))
-    attributes = inode.information.attributes if inode else 0
-    if not attributes & Dos.READONLY:
-        try:
-            await volume.share.on(path, how, set_disposition(True))
-        except StatusError as error:
-            if error.status == Status.DELETE_PENDING:
-                raise FileNotFoundError(errno.ENOENT, "already deleted", path) from error
-            if error.status != Status.CANNOT_DELETE:
-                raise
-        else:
-            return
-        attributes = (await see(volume, path, inode)).information.attributes
-    steps = _despite_read_only(attributes, set_disposition(True))
-    await _restoring(volume, path, attributes, _writable(how), steps)
-
-
-def _wanted_type(inode: Inode | None, is_directory: bool) -> bool | None:
-    """What type to insist on: none for a link, which Windows keeps in a file or a directory."""
-    if inode is not None and inode.kind == stat.S_IFLNK and not is_directory:
-        return None
-    return is_directory
-
-
-def _writable(how: How) -> How:
-    return replace(how, access=how.access | Access.FILE_WRITE_ATTRIBUTES)
-
-
-def _despite_read_only(attributes: int, *steps: Step[None]) -> list[Step[None]]:
-    """The steps between taking READONLY off and putting it back (other names may have it)."""
-    if not attributes & Dos.READONLY:
-        return list(steps)
-    return [
-        set_basic(attributes=settable(attributes & ~Dos.READONLY)),
-        *steps,
-        set_basic(attributes=settable(attributes)),
-    ]
-
-
-async def _restoring(
-    volume: Volume, path: str, attributes: int, how: How, steps: Sequence[Step[Any]]
-) -> None:
-    """Do steps that begin without READONLY; a failure leaves the attributes as they were."""
-    try:
-        await volume.share.on(path, how, *steps)
-    except StatusError:
-        # A chain goes on after a failed step, but not every server takes chains.
-        if attributes & Dos.READONLY:
-            await _quietly(volume, path, How.changing(), set_basic(attributes=settable(attributes)))
-        raise
-
-
-async def _quietly(volume: Volume, path: str, how: How, *steps: Step[Any]) -> None:
-    try:
-        await volume.share.on(path, how, *steps)
-    except SmbError:
-        return  # it is gone, or never was ours to change: the first error is the one to tell
-
-
 # Files deleted while they are open
 
 
@@ -198,9 +140,9 @@ async def _bury(volume: Volume, parent: Inode, path: str, inode: Inode) -> None:
     silly = _silly_path(volume, path)
     steps = (rename_to(silly, replace=False), set_disposition(True))
     attributes = inode.information.attributes
-    how = How.renaming() if not attributes & Dos.READONLY else _writable(How.renaming())
+    how = How.renaming() if not attributes & Dos.READONLY else writable(How.renaming())
     try:
-        handle, _ = await volume.share.open(path, how, *_despite_read_only(attributes, *steps))
+        handle, _ = await volume.share.open(path, how, *despite_read_only(attributes, *steps))
     except StatusError as error:
         if error.command == Command.CREATE.name:
             raise
@@ -213,7 +155,7 @@ async def _bury(volume: Volume, parent: Inode, path: str, inode: Inode) -> None:
 
 async def _mark_deleted(volume: Volume, path: str, inode: Inode) -> None:
     try:
-        await _delete(volume, path, inode, False)
+        await delete(volume, path, inode, False)
     except FileNotFoundError:
         return
 
@@ -261,6 +203,9 @@ async def rename(
             raise OSError(errno.EINVAL, "a directory cannot be moved into itself")
         replaces = not flags & RenameFlag.NOREPLACE
         target = _child(new_parent, new_name)
+        volume.idle.close_beneath(source)
+        if target is not None:
+            volume.idle.close_of(target)
         if target is source and _is_no_op(source, path, new_path):
             if not replaces:
                 raise FileExistsError(errno.EEXIST, "the name is taken", new_path)
@@ -278,7 +223,7 @@ async def _moved(
     if replaces and target is not None and target is not source and target.opens:
         await _over(volume, path, new_path, source, target, None)
     else:
-        await _straight(volume, path, new_path, source, replaces)
+        await _straight(volume, path, new_path, source, target, replaces)
 
 
 def _is_no_op(source: Inode, path: str, new_path: str) -> bool:
@@ -286,16 +231,36 @@ def _is_no_op(source: Inode, path: str, new_path: str) -> bool:
     return path == new_path or source.information.links > 1 or path.lower() != new_path.lower()
 
 
+async def _touched(volume: Volume, path: str) -> None:
+    await quietly(volume, path, How.touching())
+
+
 async def _straight(
-    volume: Volume, path: str, new_path: str, source: Inode, replaces: bool
+    volume: Volume,
+    path: str,
+    new_path: str,
+    source: Inode,
+    target: Inode | None,
+    replaces: bool,
 ) -> None:
     """Rename in one turnaround, and find out what was in the way if there was something."""
     # With replace some servers put a directory in a file's place.
     step = rename_to(new_path, replace=replaces and not source.is_directory)
     if source.is_directory:
-        volume.close_listings(source, beneath=True)
+        await volume.let_go(source, beneath=True)
+    leases = volume.policy.leases and not source.is_directory
+    if replaces and leases and target is not None and not target.is_directory:
+        # Whoever holds idly what is replaced would go on with it; he is asked right before, and
+        # not waited for, or the rename would cost one turnaround more.
+        volume.nursery.start_soon(_touched, volume, new_path)
+        for _ in range(2):
+            await trio.lowlevel.checkpoint()
     try:
-        await volume.share.on(path, How.renaming(), step)
+        if leases:  # it may have to wait for others, which only the last of a chain may
+            handle, _ = await volume.share.open(path, How.renaming().asking_holders(), step)
+            handle.close_soon()
+        else:
+            await volume.share.on(path, How.renaming(), step)
     except StatusError as error:
         if not replaces or error.command == Command.CREATE.name or error.status not in IN_THE_WAY:
             raise
@@ -339,7 +304,7 @@ async def _over_directory(volume: Volume, path: str, new_path: str, target: Inod
         await volume.share.on(path, How.renaming(), rename_to(new_path, replace=False))
     except BaseException:
         with trio.move_on_after(PUT_BACK_S, shield=True):
-            await _quietly(volume, new_path, How.making_directory())
+            await quietly(volume, new_path, How.making_directory())
         raise
 
 
@@ -354,8 +319,8 @@ async def _aside(
     """Move what is at the new name aside, rename, then delete it; or put it back."""
     attributes = seen.information.attributes
     silly = _silly_path(volume, new_path)
-    how = How.renaming() if not attributes & Dos.READONLY else _writable(How.renaming())
-    steps = _despite_read_only(attributes, rename_to(silly, replace=False))
+    how = How.renaming() if not attributes & Dos.READONLY else writable(How.renaming())
+    steps = despite_read_only(attributes, rename_to(silly, replace=False))
     try:
         handle, _ = await volume.share.open(new_path, how, *steps)
     except StatusError as why:
@@ -383,7 +348,7 @@ async def _finish(
     volume: Volume, handle: Handle, attributes: int, silly: str, target: Inode | None
 ) -> None:
     try:
-        await handle.do(*_despite_read_only(attributes, set_disposition(True)))
+        await handle.do(*despite_read_only(attributes, set_disposition(True)))
     except SmbError:
         handle.close_soon()
         raise

@@ -17,7 +17,7 @@ from smbfs.engine.handle import Handle
 from smbfs.errors import StatusError
 from smbfs.fuse.server import MISS, Miss
 from smbfs.vfs import namespace
-from smbfs.vfs.openfile import Open
+from smbfs.vfs.descriptor import Open
 from smbfs.vfs.refusals import unless_refused
 from smbfs.vfs.volume import Volume
 from smbfs.vfs.ways import way_to_read

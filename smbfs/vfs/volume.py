@@ -23,19 +23,24 @@ from smbfs.engine.controls import USUAL, Limits
 from smbfs.engine.information import Information
 from smbfs.engine.share import Share
 from smbfs.fuse.server import Attributes, Deaf, Entry, FileHandle, Kernel, Space
-from smbfs.vfs.inode import LONG_AGO, Inode, Moment
+from smbfs.vfs.directory import Directories
+from smbfs.vfs.idle import IdleHandles
+from smbfs.vfs.inode import LONG_AGO, Inode, Moment, Rush, Shown
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.locktable import WaitGraph
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import attributes_of
 from smbfs.vfs.steady import Steadiness
+from smbfs.vfs.watch import Watches
 
 if TYPE_CHECKING:
     from smbfs.vfs.listing import Listing
 
 log = logging.getLogger(__name__)
 
+WATCHED_S = 60.0  # what is known of the names of a directory that is watched is no older
 KERNEL_S = 5.0  # how long the kernel may take to drop its pages before we go on
 SILLY = ".smbfs_"  # how the names of deleted but open files begin, as `.nfs` does elsewhere
 
@@ -47,6 +52,11 @@ class Volume:
     share: Share
     presentation: Presentation
     inodes: Inodes
+    nursery: trio.Nursery  # what goes on when its caller does not wait
+    policy: DataPolicy
+    idle: IdleHandles
+    directories: Directories = field(init=False)
+    watches: Watches = field(init=False)
     steady: Steadiness = field(default_factory=Steadiness)
     listings: dict[FileHandle, Listing] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # what it said no to and is not asked again
@@ -60,6 +70,10 @@ class Volume:
     silly_prefix: str = field(default_factory=lambda: SILLY + secrets.token_hex(2))
     silly_numbers: Iterator[int] = field(default_factory=count)
 
+    def __post_init__(self) -> None:
+        self.directories = Directories(self, self.policy.directories)
+        self.watches = Watches(self, self.policy.watches)
+
     def moment(self) -> Moment:
         """Mark when a question is sent."""
         return self.inodes.moment(trio.current_time())
@@ -68,7 +82,31 @@ class Volume:
         """How long something seen then may still be believed of this file; 0 for not at all."""
         belief_s = self.presentation.belief_s(inode.is_directory)
         left_s = seen.at_s + belief_s - trio.current_time()
+        if inode.file is not None and seen.at_s >= inode.file.leased_since_s:
+            left_s = max(left_s, seen.at_s + self.policy.close_s - trio.current_time())
         return left_s if left_s > 0 else 0.0
+
+    def name_left_s(self, parent: Inode, inode: Inode, seen: Moment) -> float:
+        """How long a name of a directory, seen then, may be believed; for what it leads to."""
+        left_s = self.left_s(inode, seen)
+        if seen.at_s < self.watches.since_s(parent):
+            return left_s
+        # We are told of changes, the kernel is not: it asks us again, which costs nothing.
+        watched_s = seen.at_s + WATCHED_S - trio.current_time()
+        return max(left_s, min(watched_s, self.presentation.belief_s(True)), 0.0)
+
+    def absent_s(self, parent: Inode, name: bytes) -> float:
+        """How long it may be believed that a directory has no such name; 0 for not at all.
+
+        Only for who is making names there at this moment, and looks each up before: anybody else
+        may have been told by another machine that a new file is there, and must find it.
+        """
+        listed, rush = parent.listed, parent.rush
+        if listed is None or rush is None or not rush.is_on(trio.current_time()):
+            return 0.0
+        if listed.may_have(name):
+            return 0.0
+        return self.name_left_s(parent, parent, listed.seen)
 
     def is_fresh(self, inode: Inode) -> bool:
         """Whether what is known of a file may be told without asking."""
@@ -80,16 +118,33 @@ class Volume:
 
     def attributes(self, inode: Inode, left_s: float | None = None) -> Attributes:
         """What stat tells of a file, as known now; ``left_s`` is for who asked that already."""
+        information = inode.current()
         attributes = attributes_of(
             inode.node,
-            inode.current(),
+            information,
             inode.special,
             self.presentation,
             links=inode.links,
             override=inode.override,
         )
         attributes.believe_s = self.left_s(inode, inode.seen) if left_s is None else left_s
+        until_s = trio.current_time() + attributes.believe_s
+        inode.shown = Shown(information.end_of_file, information.last_write_time, until_s)
         return attributes
+
+    def correct(self, inode: Inode) -> None:
+        """Have the kernel forget what it still believes of a file and is not true any more.
+
+        Who opens a file is to see what is in it now, and the kernel lets nobody read beyond the
+        size that it knows.
+        """
+        shown = inode.shown
+        if shown is None or shown.until_s <= trio.current_time():
+            return
+        now = inode.current()
+        if (now.end_of_file, now.last_write_time) != (shown.size, shown.write_time):
+            inode.shown = None
+            self.kernel.attributes_changed(inode.node)
 
     def entry(self, inode: Inode, seen: Moment) -> Entry:
         """The answer to a lookup; the kernel then holds the node once more."""
@@ -111,6 +166,8 @@ class Volume:
     ) -> Inode:
         """Note that we gave a file a name: one that we made just now, or one more link."""
         self.inodes.changed(parent)
+        parent.rush = parent.rush or Rush()
+        parent.rush.note(asked.at_s, trio.current_time())
         return self.inodes.place(parent, name, information, special, self._since(asked))
 
     async def dropped(self, inode: Inode) -> None:
@@ -154,6 +211,12 @@ class Volume:
         for listing in self.listings.values():
             if listing.inode is inode or (beneath and listing.inode.is_below(inode)):
                 listing.park()
+
+    async def let_go(self, inode: Inode, *, beneath: bool = False) -> None:
+        """Close every handle of ours that would keep a directory's name, or be in its way."""
+        await self.watches.gone(inode, beneath=beneath)
+        self.close_listings(inode, beneath=beneath)
+        self.idle.close_beneath(inode)
 
     def silly_name(self) -> str:
         """Make a hidden name for a file that is deleted but open, in wire form."""

@@ -16,7 +16,7 @@ from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.engine.steps import query_all
 from smbfs.errors import StatusError
-from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.descriptor import Open, must_live
 from smbfs.vfs.passage import way
 from smbfs.vfs.refusals import unsupported
 from smbfs.vfs.volume import Volume

@@ -12,7 +12,7 @@ import trio
 from smbfs.cache.dirty import room_for
 from smbfs.engine import steps
 from smbfs.errors import SmbError
-from smbfs.vfs.openfile import Open, must_live
+from smbfs.vfs.descriptor import Open, must_live
 from smbfs.vfs.passage import past_locks
 from smbfs.wire.constants import Attributes as Dos
 
@@ -25,6 +25,8 @@ def write_now(opened: Open, offset: int, data: Data) -> bool:
     """Take bytes to be sent if there is nothing to wait for or to tell; whether they were taken."""
     file, needed = opened.file, room_for(len(data))
     if opened.is_append or opened.is_direct or opened.is_synchronous or not opened.is_alive:
+        return False
+    if file.is_contended:
         return False
     # What leaves a gap behind the end of the file is rare, and not for here to judge.
     if not data or file.is_entered or file.dirty.error is not None or offset > file.size:
@@ -48,7 +50,7 @@ async def write(opened: Open, offset: int, data: Data) -> None:
         return
     if opened.is_append:
         await opened.file.alone(lambda: _append(opened, data))
-    elif opened.is_direct or opened.is_synchronous:
+    elif opened.is_direct or opened.is_synchronous or opened.file.is_contended:
         await _write_through(opened, offset, data)
     else:
         await _write_behind(opened, offset, data)

@@ -90,6 +90,25 @@ class FileIdFullDirectoryInformation(Structure, at=0):
     file_name: Blob = trailing("file_name_length")
 
 
+class NotifyAction:
+    """FILE_ACTION_* in a change of a directory, [MS-FSCC] 2.7.1."""
+
+    ADDED = 1
+    REMOVED = 2
+    MODIFIED = 3
+    RENAMED_OLD_NAME = 4
+    RENAMED_NEW_NAME = 5
+
+
+class FileNotifyInformation(Structure, at=0):
+    """One change in a directory, [MS-FSCC] 2.7.1; ``action`` is a `NotifyAction`."""
+
+    next_entry_offset: U32 = 0
+    action: U32
+    file_name_length: U32 = derived()
+    file_name: Blob = trailing("file_name_length")
+
+
 DirectoryEntry = (
     FileBothDirectoryInformation | FileIdBothDirectoryInformation | FileIdFullDirectoryInformation
 )

@@ -12,7 +12,7 @@ import trio
 from smbfs.engine.how import How
 from smbfs.fuse.server import ROOT, Attributes, Change, FileHandle, Node, Request
 from smbfs.vfs.filesystem import Filesystem
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 from tests.contract.servers import Bench
 from tests.vfs.tables import fails

@@ -15,7 +15,7 @@ from smbfs.engine.link import Link
 from smbfs.engine.share import Share
 from smbfs.fuse.server import ROOT
 from smbfs.vfs.filesystem import Filesystem
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 from tests.contract.servers import USUAL, Bench, Served, link_to
 from tests.fake import fake_link

@@ -12,6 +12,7 @@ import trio.testing
 from smbfs.auth import Login, Secret
 from smbfs.engine.dialect import Policy
 from smbfs.engine.exchange import Ask
+from smbfs.engine.leasing import Break
 from smbfs.engine.link import COOL_DOWN_S, REFUSED_COOL_DOWN_S, Link, Target
 from smbfs.engine.session import Tree
 from smbfs.engine.states import LinkState
@@ -250,15 +251,12 @@ async def test_a_silent_server_is_left(nursery: trio.Nursery, autojump_clock: Cl
 
 
 async def test_breaks_are_for_who_wants_them(nursery: trio.Nursery) -> None:
-    heard: list[bytes] = []
-    async with fake_link(nursery, on_break=lambda view: heard.append(bytes(view))) as (
-        link,
-        server,
-    ):
+    heard: list[Break] = []
+    async with fake_link(nursery, on_break=heard.append) as (link, server):
         await link.tree()
         server.break_lease(bytes(16))
         await trio.testing.wait_all_tasks_blocked()
-        assert len(heard) == 1
+        assert heard == [Break(bytes(16), 0, epoch=2, must_ack=True)]
         assert link.live is not None
     async with fake_link(nursery) as (link, server):  # nobody wants them
         tree = await link.tree()

@@ -13,6 +13,7 @@ import trio
 
 from smbfs.auth import Login, Secret
 from smbfs.engine.dialect import Policy
+from smbfs.engine.leasing import Break
 from smbfs.engine.link import Link, Target
 from smbfs.engine.share import Share
 from tests.fake.login import PASSWORD, USER, Nature
@@ -34,7 +35,7 @@ async def fake_link(
     nature: Nature | None = None,
     server: FakeServer | None = None,
     login: Login = LOGIN,
-    on_break: Callable[[memoryview], None] | None = None,
+    on_break: Callable[[Break], None] | None = None,
     violations: int = 0,
 ) -> AsyncIterator[tuple[Link, FakeServer]]:
     """A link to a fake server; not connected before somebody asks.
@@ -50,8 +51,9 @@ async def fake_link(
         lambda: [login],
         server.dialler(nursery),
         nursery,
-        on_break=on_break,
     )
+    if on_break is not None:
+        link.on_break = on_break
     try:
         yield link, server
     finally:

@@ -44,9 +44,10 @@ NOW = {
     "getxattr_now",
     "seek_now",
     "flush_now",
+    "release_now",
     "write_now",
 }
-AT_ONCE = {"drop_privileges", "give_up", "give_up_directory", "may_read_exactly"}
+AT_ONCE = {"drop_privileges", "give_up", "give_up_directory", "hear", "may_read_exactly"}
 
 
 class Fake:

@@ -13,8 +13,9 @@ from smbfs.fuse import choice, pyfuse3_server
 from smbfs.fuse.choice import server_for
 from smbfs.fuse.native.greeting import Wishes
 from smbfs.fuse.native.server import Server as Native
+from tests.fuse.scripted import Fake
 
-FS: Any = None
+FS: Any = Fake()
 
 
 def test_the_one_that_was_named() -> None:

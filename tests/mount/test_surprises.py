@@ -110,6 +110,7 @@ def test_a_new_directory_with_the_number_of_a_removed_one(here: Here) -> None:
         os.unlink(here.behind / old / "child")
         os.rmdir(here.behind / old)
         (here.behind / new).mkdir()
+        assert eventually((here.path / new).is_dir)
         assert os.listdir(here.path / new) == []
         (here.path / new / "child").mkdir()
 

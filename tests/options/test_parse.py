@@ -217,9 +217,9 @@ def test_only_some_values_of_an_option_may_wait() -> None:
 
 
 def test_a_hint_that_is_not_built_is_noted() -> None:
-    (note,) = options("cache=loose").notes
+    (note,) = options("compress").notes
     assert note.level == logging.DEBUG
-    assert note.text == "`cache=loose` is not built yet: data is cached as with `cache=strict`."
+    assert note.text == "`compress` is not built yet: data travels uncompressed."
 
 
 def test_a_cifs_line_works_unchanged() -> None:

@@ -50,7 +50,7 @@ def test_deadlines_of_data(private: Samba, call: str) -> None:
         "close": os.close,
     }
     with MountedShare(private, "share", "timeout=1") as mounted:
-        (mounted.behind / "file").write_text("there")
+        (mounted.behind / "file").write_bytes(noise(MIB))  # too long to come with its open
         flags = os.O_RDWR | (os.O_SYNC if call == "write" else 0)
         fd = os.open(mounted.path / "file", flags)
         if call in ("fsync", "close"):

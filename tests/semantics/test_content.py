@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from tests.capture import Capture, is_installed
+from tests.line import Line
 from tests.mount.ground import BELIEF_S, fails, noise, opened
 from tests.mounted import MountedShare
 from tests.samba import Samba
@@ -22,12 +23,47 @@ MIB = 1 << 20
 
 
 @proves(
-    "OPEN-1 An open sees everything that was written and closed elsewhere before it, size included."
+    "OPEN-1 An open sees everything that another client wrote and closed before it, size included."
 )
 def test_close_to_open(here: Here) -> None:
-    for text in ("old", "newer, and longer", "x", ""):
-        (here.behind / "file").write_text(text)
+    other = here.through("actimeo=0")
+    for text in ("old", "newer, and longer", "x", "") * 5:
+        (other / "file").write_text(text)
         assert (here.path / "file").read_text() == text
+
+
+@proves(
+    "OPEN-7 A file that was closed here less than `closetimeo=` seconds (1) ago may be opened "
+    "again without a question; what was written on the server itself, behind its file service, "
+    "since then is seen when they have passed, or at once with `nolease`."
+)
+def test_changes_behind_the_service(here: Here) -> None:
+    without = here.through("nolease", "actimeo=0")
+    for text in ("old", "newer, and longer"):
+        (here.behind / "file").write_text(text)
+        assert (without / "file").read_text() == text
+        time.sleep(BELIEF_S + 0.2)
+        assert (here.path / "file").read_text() == text
+
+
+@proves(
+    "OPEN-8 A file that has not changed since it was last read here is not fetched again, for as "
+    "long as there is memory."
+)
+def test_what_is_unchanged_is_not_fetched_again(private: Samba) -> None:
+    data = noise(MIB)
+    (private["share"].path / "file").write_bytes(data)
+    time.sleep(2.5)  # so that a change would show in its times
+    with Line(private.port) as line, MountedShare(private, "share", f"port={line.port}") as mount:
+        assert (mount.path / "file").read_bytes() == data
+        time.sleep(BELIEF_S + 0.5)  # nothing is kept open any more
+        before = line.received
+        assert (mount.path / "file").read_bytes() == data
+        assert line.received - before < 10_000
+        changed = data[:-1] + b"!"
+        (mount.behind / "file").write_bytes(changed)
+        time.sleep(BELIEF_S + 0.5)
+        assert (mount.path / "file").read_bytes() == changed
 
 
 @proves(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import stat
 import threading
 import time
@@ -180,6 +181,22 @@ def test_read_only_files_go_away(here: Here) -> None:
     os.rename(here.path / "new", here.path / "two")
     assert os.listdir(here.behind) == ["two"]
     assert (here.behind / "two").read_text() == "new"
+
+
+@proves(
+    "NAME-16 A file that another machine keeps open without using it can be deleted and replaced, "
+    "and its directory removed."
+)
+def test_what_others_hold_idly(here: Here) -> None:
+    other = here.through("closetimeo=60")
+    (here.path / "directory").mkdir()
+    for name in ("one", "two"):
+        (here.path / "directory" / name).write_text(name)
+        assert (other / "directory" / name).read_text() == name
+    os.replace(here.path / "directory" / "one", here.path / "directory" / "two")
+    assert (other / "directory" / "two").read_text() == "one"
+    shutil.rmtree(here.path / "directory")
+    assert os.listdir(here.behind) == []
 
 
 @proves("NAME-9 `rmdir` of a directory that is not empty fails with ENOTEMPTY.")

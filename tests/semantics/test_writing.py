@@ -30,6 +30,32 @@ NEW = os.O_CREAT | os.O_RDWR
 
 
 @proves(
+    "WRITE-13 While no other client has a file open, writes may wait to be sent; the server has "
+    "all of them before another client's open of the file succeeds."
+)
+def test_unsent_writes_and_another_client(here: Here) -> None:
+    other = here.through("actimeo=0")
+    data = noise(3_000_000)
+    with opened(here.path / "file", NEW) as fd:
+        for turn in range(5):
+            os.pwrite(fd, data[turn:], 0)
+            assert (other / "file").read_bytes()[: len(data) - turn] == data[turn:]
+
+
+@proves(
+    "WRITE-14 While another client has a file open, `write` returns when the server has the bytes, "
+    "unless `cache=loose` or `nolease` is given."
+)
+def test_writes_while_another_client_looks(here: Here) -> None:
+    (here.path / "once").write_text("so that the server has shown what it grants")
+    (here.path / "file").write_text("")
+    with opened(here.through("actimeo=0") / "file"), opened(here.path / "file", os.O_WRONLY) as fd:
+        for turn in range(20):
+            os.write(fd, b"%d" % (turn % 10))
+            assert len((here.behind / "file").read_bytes()) == turn + 1
+
+
+@proves(
     "WRITE-6 With `O_DIRECT`, `O_SYNC` or the mount option `sync`, `write` returns when the "
     "server has the bytes, and its own error is what it tells."
 )

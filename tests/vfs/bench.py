@@ -20,7 +20,8 @@ from smbfs.fuse.server import Request as Asker
 from smbfs.vfs.content import Content
 from smbfs.vfs.filesystem import Filesystem
 from smbfs.vfs.inode import Inode
-from smbfs.vfs.openfile import DataPolicy, File
+from smbfs.vfs.openfile import File
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 from smbfs.wire.header import Command
 from tests.fake.link import fake_link

@@ -17,7 +17,8 @@ from smbfs.errors import SmbError
 from smbfs.fuse.server import LOCK_END, ROOT, FileHandle, Lock, LockType, Node
 from smbfs.vfs.filesystem import Filesystem
 from smbfs.vfs.locks import Locks
-from smbfs.vfs.openfile import DataPolicy, File
+from smbfs.vfs.openfile import File
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 from tests.fake.link import fake_link
 from tests.fake.server import FakeServer

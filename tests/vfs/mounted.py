@@ -19,7 +19,7 @@ from smbfs.fuse.server import ROOT, Attributes, DirectoryItem, FileHandle, Node,
 from smbfs.vfs.filesystem import Filesystem
 from smbfs.vfs.inode import Inode
 from smbfs.vfs.listing import PAGES
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 from smbfs.vfs.volume import Volume
 from smbfs.wire.header import Command

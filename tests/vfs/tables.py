@@ -58,6 +58,7 @@ class FakeFile:
 
     def __init__(self, handle: Handle | None = None) -> None:
         self.handle, self.losses, self.unsent = handle, 0, 0
+        self.leased_since_s = float("inf")
 
     def overlay(self, information: Information) -> Information:
         return replace(information, end_of_file=information.end_of_file + self.unsent)

@@ -10,7 +10,7 @@ import trio
 
 from smbfs.errors import ConnectionLost, StatusError
 from smbfs.fuse.server import ROOT, FileHandle
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.constants import Attributes
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status

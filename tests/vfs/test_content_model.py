@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from smbfs.fuse.server import FileHandle
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from tests.vfs.bench import BOTH, NAME, Bench, Disorder, bench, on_mock_time
 
 KINDS = (

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from smbfs.errors import SmbError
 from smbfs.fuse.server import FileHandle
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails

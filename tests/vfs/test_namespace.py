@@ -62,7 +62,12 @@ async def test_attributes_may_be_older_than_the_name(
     async with mounted() as m:
         node = await m.put("file")
         m.volume.inodes.changed(m.inode(node))
-        assert m.fs.lookup_now(WHO, ROOT, b"file") is MISS
+        entry = m.fs.lookup_now(WHO, ROOT, b"file")
+        assert entry is not MISS
+        assert entry.believe_s > 0
+        assert entry.attributes is not None
+        assert entry.attributes.believe_s == 0, "who wants to know them asks"
+        assert m.fs.getattr_now(WHO, node, None) is MISS
 
 
 async def test_a_name_that_is_not_there() -> None:

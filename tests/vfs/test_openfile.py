@@ -10,7 +10,9 @@ import trio
 from smbfs.engine.information import Information
 from smbfs.errors import ConnectionLost, ServerSilent
 from smbfs.fuse.server import Change
-from smbfs.vfs.openfile import WRITES_UNDER_WAY, DataPolicy, File, must_live
+from smbfs.vfs.descriptor import must_live
+from smbfs.vfs.openfile import WRITES_UNDER_WAY, File
+from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
 from tests.vfs.bench import BOTH, WHO, bench
 

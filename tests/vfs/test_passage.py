@@ -11,8 +11,8 @@ import trio
 
 from smbfs.errors import StatusError
 from smbfs.fuse.server import ROOT
-from smbfs.vfs.openfile import DataPolicy
 from smbfs.vfs.passage import past_locks, way
+from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.reading import ALONE_S
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status

@@ -36,9 +36,21 @@ def forget_the_size(ground: Bench) -> None:
     ground.fs.volume.inodes.changed(ground.inode)
 
 
+async def test_a_small_file_comes_with_its_open() -> None:
+    async with bench(b"music") as ground:
+        fh = await ground.open(READ)
+        ground.turns()
+        assert await ground.read(fh, 0, 4096) == b"music"
+        assert await ground.read(fh, 5, 4096) == b""
+        assert await ground.read(fh, 500, 4096) == b""
+        assert ground.turns() == 0
+        await ground.close(fh)
+
+
 async def test_a_small_file_is_read_by_one_request() -> None:
     async with bench(b"music") as ground:
         fh = await ground.open(READ)
+        ground.file.pages.drop()
         reads(ground)
         assert await ground.read(fh, 0, 4096) == b"music"
         assert await ground.read(fh, 5, 4096) == b""
@@ -109,6 +121,8 @@ async def test_the_end_is_asked_for_if_the_size_is_not_known() -> None:
     async with bench(b"music") as ground:
         fh = await ground.open(READ)
         ground.share.put(NAME, b"music and more")
+        ground.file.pages.drop()
+        reads(ground)
         forget_the_size(ground)
         assert await ground.read(fh, 0, 4096) == b"music and more"
         assert await ground.read(fh, 14, 4096) == b""
@@ -284,6 +298,8 @@ async def test_the_same_for_a_direct_reader() -> None:
 async def test_who_is_always_overtaken_asks_straight(monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(b"music") as ground:
         fh = await ground.open(READ)
+        ground.file.pages.drop()
+        reads(ground)
         forget_the_size(ground)
         store = ground.file.pages.store
 

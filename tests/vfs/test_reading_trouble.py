@@ -13,7 +13,8 @@ from smbfs.engine.handle import Handle
 from smbfs.errors import ConnectionLost, SmbError
 from smbfs.fuse.server import MISS, ROOT
 from smbfs.vfs import reading
-from smbfs.vfs.openfile import DataPolicy, Open
+from smbfs.vfs.descriptor import Open
+from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Drops, Fails
@@ -109,6 +110,7 @@ async def test_without_belief_each_read_asks(policy: DataPolicy) -> None:
 async def test_the_error_of_a_read_is_told_to_who_asks() -> None:
     async with bench(b"music") as ground:
         fh = await ground.open(READ)
+        ground.file.pages.drop()  # what came with the open
         ground.server.script.append(Fails(on=Command.READ, status=Status.FILE_LOCK_CONFLICT))
         with pytest.raises(SmbError, match="READ file: FILE_LOCK_CONFLICT"):
             await ground.read(fh, 0, 5)
@@ -185,6 +187,7 @@ async def test_the_connection_ends_while_somebody_waits() -> None:
 async def test_a_bug_ends_a_read_and_not_the_mount(monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(b"music") as ground:
         fh = await ground.open(READ)
+        ground.file.pages.drop()  # what came with the open
 
         def broken(*_: object) -> None:
             raise RuntimeError("oh")
@@ -199,6 +202,7 @@ async def test_a_bug_ends_a_read_and_not_the_mount(monkeypatch: pytest.MonkeyPat
 async def test_a_mount_that_ends_leaves_nobody_waiting() -> None:
     async with bench(b"music") as ground:
         fh = await ground.open(READ)
+        ground.file.pages.drop()  # what came with the open
         ground.server.script.append(Gate(on=Command.READ))
         opened = ground.content.of(fh)
         async with trio.open_nursery() as nursery:

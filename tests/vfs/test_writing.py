@@ -12,7 +12,7 @@ from smbfs.cache.dirty import room_for
 from smbfs.errors import StatusError
 from smbfs.fuse.server import MISS, ROOT, FileHandle
 from smbfs.vfs import writing
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from smbfs.errors import ConnectionLost, ServerSilent, SmbError, StatusError
-from smbfs.vfs.openfile import DataPolicy
+from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails, Silent

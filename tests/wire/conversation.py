@@ -15,6 +15,7 @@ import trio
 from smbfs.auth import Login, Secret
 from smbfs.engine.dialect import Policy
 from smbfs.engine.exchange import Ask, Reply
+from smbfs.engine.leasing import Break, acknowledging
 from smbfs.engine.link import Link, Target
 from smbfs.engine.session import Tree
 from smbfs.engine.transport import connect
@@ -46,11 +47,6 @@ from smbfs.wire.file_messages import (
 )
 from smbfs.wire.messages import (
     EchoRequest,
-    LeaseBreakAcknowledgment,
-    LeaseBreakNotification,
-    OplockBreakAcknowledgment,
-    OplockBreakNotification,
-    break_notification,
 )
 from smbfs.wire.query_messages import (
     ChangeNotifyRequest,
@@ -83,15 +79,15 @@ class Client:
         *,
         seal: bool = False,
     ) -> None:
-        send, self.breaks = trio.open_memory_channel[memoryview](9)
+        send, self.breaks = trio.open_memory_channel[Break](9)
         self.link = Link(
             Target(samba.host, "share"),
             Policy(dialects=(dialect,), seal=seal, timeout_s=10, client_guid=os.urandom(16)),
             lambda: [Login(samba.user, Secret(samba.password))],
             partial(self._dial, samba.host, port),
             nursery,
-            on_break=send.send_nowait,
         )
+        self.link.on_break = send.send_nowait
         self._tree: Tree | None = None
 
     @staticmethod
@@ -235,17 +231,9 @@ async def _breaks(ours: Client, other: Client, *, is_lease: bool) -> None:
         file_id = await ours.create("d.txt", requested_oplock_level=level, contexts=contexts)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_open_and_close, other)
-            await ours.ask(_acknowledgment(await ours.breaks.receive()))
+            broken = await ours.breaks.receive()
+            await ours.ask(acknowledging(broken, broken.left).body)
         await ours.close(file_id)
-
-
-def _acknowledgment(broken: memoryview) -> Structure:
-    """What a break obliges us to say."""
-    match break_notification(broken):
-        case LeaseBreakNotification(lease_key=key, new_lease_state=left):
-            return LeaseBreakAcknowledgment(lease_key=bytes(key), lease_state=left)
-        case OplockBreakNotification(oplock_level=level, file_id=file_id):
-            return OplockBreakAcknowledgment(oplock_level=level, file_id=bytes(file_id))
 
 
 async def _open_and_close(other: Client) -> None:

@@ -118,6 +118,11 @@ async def flush(fs: Filesystem, request: Request, node: Node, view: memoryview) 
     return DONE
 
 
+def release_now(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer | Miss:
+    fh = FileHandle(ReleaseIn.parse(view).fh)
+    return DONE if fs.release_now(request, fh) is not MISS else MISS
+
+
 async def release(fs: Filesystem, request: Request, node: Node, view: memoryview) -> Answer:
     asked = ReleaseIn.parse(view)
     request.lock_owner = asked.lock_owner

@@ -123,7 +123,7 @@ OPERATIONS: dict[int, Operation] = {
         files.write_now, files.write, Ending.CHANGES, DATA, keeps_buffer=True, is_on_open=True
     ),
     Opcode.FLUSH: _moves(files.flush, files.flush_now, Ending.CLOSES),
-    Opcode.RELEASE: _moves(files.release, None, Ending.NEVER),
+    Opcode.RELEASE: _moves(files.release, files.release_now, Ending.NEVER),
     Opcode.FSYNC: _moves(files.fsync),
     Opcode.SYNCFS: _moves(files.syncfs),
     Opcode.FALLOCATE: _moves(files.fallocate, None, Ending.CHANGES),

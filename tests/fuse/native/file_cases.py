@@ -111,7 +111,8 @@ FILE_CASES = [
     ),
     Case(Opcode.FLUSH, questions.FlushIn(fh=9), {"flush_now": None}, [("flush_now", 9)]),
     Case(Opcode.FLUSH, questions.FlushIn(fh=9), {}, [("flush_now", 9), ("flush", 9)]),
-    Case(Opcode.RELEASE, questions.ReleaseIn(fh=9), {}, [("release", 9)]),
+    Case(Opcode.RELEASE, questions.ReleaseIn(fh=9), {"release_now": None}, [("release_now", 9)]),
+    Case(Opcode.RELEASE, questions.ReleaseIn(fh=9), {}, [("release_now", 9), ("release", 9)]),
     Case(
         Opcode.FSYNC,
         questions.FsyncIn(fh=9, fsync_flags=1),

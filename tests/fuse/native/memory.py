@@ -106,7 +106,7 @@ class Memory:
     def flush_now(self, request: Any, fh: FileHandle) -> None:
         return None
 
-    async def release(self, request: Any, fh: FileHandle) -> None:
+    def release_now(self, request: Any, fh: FileHandle) -> None:
         return None
 
     async def unlink(self, request: Any, parent: Node, name: bytes) -> None:

@@ -1,0 +1,218 @@
+"""Directories that the server watches for us, so that their names are believed for longer.
+
+A directory whose names are asked for again and again gets a handle of its own and an outstanding
+CHANGE_NOTIFY; then it is listed once more, and from there on what is known of its names holds
+until the server tells of a change, or until it is too old all the same.
+
+Easily broken: what happened between two notices is told by the next one, so the handle that began
+stays; our own changes are told as well, and what fits what we know is no news; and a handle on a
+directory is in the way of whoever renames or removes it, so it is closed before we do.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from smbfs.engine.handle import Handle
+from smbfs.engine.how import How
+from smbfs.engine.information import Listed
+from smbfs.engine.steps import list_directory, query_all
+from smbfs.engine.watching import NameChange, change_notify
+from smbfs.errors import SmbError
+from smbfs.vfs.inode import LONG_AGO, Inode, Moment
+from smbfs.wire.constants import CompletionFilter
+from smbfs.wire.directory import NotifyAction
+from smbfs.wire.units import from_wire
+
+if TYPE_CHECKING:
+    from smbfs.vfs.volume import Volume
+
+log = logging.getLogger(__name__)
+
+NAMES = CompletionFilter.FILE_NAME | CompletionFilter.DIR_NAME
+SIZE = 16 * 1024  # of an answer: some hundred names
+MOST = 256  # directories that are watched at a time
+ASKED = 3  # times that the server was asked for names of a directory before it is watched
+WITHIN_S = 5.0  # so many times within this
+IDLE_S = 30.0  # a watch that nobody had any use of ends
+PAUSE_S = 0.02  # between two notices: a busy directory must not be answered name by name
+PAGE = 128 * 1024
+REFUSALS = 3  # before a server is not asked again
+APPEARED = frozenset({NotifyAction.ADDED})
+VANISHED = frozenset({NotifyAction.REMOVED, NotifyAction.RENAMED_OLD_NAME})
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """One directory that is watched, or is about to be."""
+
+    inode: Inode
+    used_at_s: float
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    handle: Handle | None = None
+    opened: trio.Event = field(default_factory=trio.Event)  # or it never will be
+    since: Moment | None = None  # what was asked after this is believed
+
+
+class Watches:
+    """The watched directories of one mount."""
+
+    def __init__(self, volume: Volume, is_wanted: bool) -> None:
+        self._volume = volume
+        self._is_wanted = is_wanted
+        self._asked: OrderedDict[Inode, list[float]] = OrderedDict()
+        self._watches: OrderedDict[Inode, Watch] = OrderedDict()
+        self._refusals = 0
+
+    def since_s(self, inode: Inode) -> float:
+        """Since when the names of a directory are watched without a gap; inf if they are not."""
+        watch = self._watches.get(inode)
+        if watch is None or watch.since is None:
+            return float("inf")
+        watch.used_at_s = trio.current_time()
+        return watch.since.at_s
+
+    def asked(self, inode: Inode) -> None:
+        """Note that the server is asked for a name, and watch where that happens often."""
+        if not self._is_wanted or inode in self._watches or self._refusals >= REFUSALS:
+            return
+        now_s = trio.current_time()
+        times = self._asked.setdefault(inode, [])
+        times[:] = [*[at_s for at_s in times if now_s - at_s < WITHIN_S], now_s]
+        self._asked.move_to_end(inode)
+        while len(self._asked) > MOST:
+            self._asked.popitem(last=False)
+        if len(times) >= ASKED and not self._volume.share.is_crowded:
+            del self._asked[inode]
+            self._begin(inode, now_s)
+
+    def _begin(self, inode: Inode, now_s: float) -> None:
+        watch = self._watches[inode] = Watch(inode, now_s)
+        while len(self._watches) > MOST:
+            self._end(next(iter(self._watches.values())))
+        self._volume.inodes.hold(inode)
+        self._volume.nursery.start_soon(self._run, watch)
+
+    def close_of(self, inode: Inode, *, beneath: bool = False) -> None:
+        """Stop to watch a directory, or all beneath it as well; its handle is closed at once."""
+        for watch in list(self._watches.values()):
+            if watch.inode is inode or (beneath and watch.inode.is_below(inode)):
+                self._end(watch)
+
+    async def gone(self, inode: Inode, *, beneath: bool = False) -> None:
+        """Wait until no handle is about to be opened on a directory, or beneath it; then close.
+
+        One that is opened while a directory is removed would keep its name, and that above.
+        """
+        for watch in list(self._watches.values()):
+            if watch.inode is inode or (beneath and watch.inode.is_below(inode)):
+                await watch.opened.wait()
+        self.close_of(inode, beneath=beneath)
+
+    def close_all(self) -> None:
+        """Stop to watch anything."""
+        for watch in list(self._watches.values()):
+            self._end(watch)
+
+    def _end(self, watch: Watch) -> None:
+        if self._watches.get(watch.inode) is watch:
+            del self._watches[watch.inode]
+        watch.since = None
+        if watch.handle is not None:
+            watch.handle.close_soon()
+        watch.scope.cancel()
+
+    async def _run(self, watch: Watch) -> None:
+        try:
+            with watch.scope:
+                await self._watch(watch)
+        except (SmbError, OSError) as error:
+            log.debug("node %d is not watched any more: %s", watch.inode.node, error)
+            self._refusals += watch.since is None
+        finally:
+            watch.opened.set()
+            self._end(watch)
+            self._volume.inodes.let_go(watch.inode)
+
+    async def _watch(self, watch: Watch) -> None:
+        volume, inode = self._volume, watch.inode
+        path = volume.inodes.path(inode)
+        with trio.CancelScope(shield=True):  # it ends: the connection sees to that
+            handle, _ = await volume.share.open(path, How.listing())
+        watch.handle = handle
+        watch.opened.set()
+        may_be_going = True
+        while True:
+            posted = await handle.post(change_notify(SIZE, NAMES))
+            try:
+                if may_be_going and await _is_going(handle):
+                    handle.abandon(posted)
+                    return
+                if watch.since is None:
+                    await self._listed(watch, handle)
+                with trio.move_on_after(IDLE_S) as limit:
+                    changes = await handle.take(posted)
+            except BaseException:
+                handle.abandon(posted)
+                raise
+            if limit.cancelled_caught:
+                if trio.current_time() - watch.used_at_s > IDLE_S:
+                    return
+                continue
+            self._heard(watch, changes)
+            may_be_going = changes is None or any(one.action in VANISHED for one in changes)
+            await trio.sleep(PAUSE_S)
+
+    async def _listed(self, watch: Watch, handle: Handle) -> None:
+        """Learn all names; those we know already are believed from now on as well."""
+        volume, inode = self._volume, watch.inode
+        found: list[Listed] = []
+        restart = True
+        volume.inodes.opened(inode)  # so that the names are noted that we remove meanwhile
+        try:
+            asked = volume.moment()
+            while (page := (await handle.do(list_directory("*", PAGE, restart)))[0]) is not None:
+                found += page
+                restart = False
+            volume.directories.keep_despite_changes(inode, found, asked)
+        finally:
+            volume.inodes.closed(inode)
+        for one in found:
+            known = inode.children.get(from_wire(one.name, volume.presentation.names))
+            is_same = known is not None and one.information.file_id == known.inode.node
+            if known is not None and is_same and known.seen.at_s < asked.at_s:
+                known.seen = asked
+        watch.since = asked
+
+    def _heard(self, watch: Watch, changes: list[NameChange] | None) -> None:
+        """Take in what the server tells; what does not fit what we know is asked again."""
+        inode = watch.inode
+        if changes is None:
+            watch.since = None  # and it is listed anew
+            return
+        snapshot, names = inode.listed, self._volume.presentation.names
+        for change in changes:
+            name = from_wire(change.name, names)
+            is_there = snapshot is not None and name in snapshot.entries
+            if (change.action in APPEARED and is_there) or (
+                change.action in VANISHED and not is_there
+            ):
+                continue
+            if snapshot is not None:
+                snapshot.doubt(name)
+            if (known := inode.children.get(name)) is not None:
+                known.seen = Moment(LONG_AGO, known.seen.tick)
+
+
+async def _is_going(handle: Handle) -> bool:
+    """Whether the directory was removed by others, and goes when we let it go.
+
+    Whoever watches a directory is told of that, but not who begins to do so afterwards.
+    """
+    [information] = await handle.do(query_all())
+    return bool(information.delete_pending)
