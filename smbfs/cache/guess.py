@@ -30,7 +30,7 @@ class Order(Generic[T]):
         self.items = items
         self.places = {item: place for place, item in enumerate(items)}
         self.steps = 0
-        self._last = -STRIDE
+        self._last = -2 * STRIDE  # nowhere
 
     def note(self, item: T) -> None:
         """Note that an item was taken."""

@@ -72,6 +72,8 @@ class Directories:
         if len(raw) > LONGEST or not self._most:
             return
         inode.listed = Snapshot.of(raw, asked, is_ahead=is_ahead)
+        if is_ahead:  # whoever comes for it may be the first to ask for the node
+            self._volume.inodes.hold(inode)
         self._kept[inode] = len(raw)
         self._names += len(raw)
         while len(self._kept) > self._most or self._names > MOST_NAMES:
@@ -79,13 +81,19 @@ class Directories:
 
     def drop(self, inode: Inode) -> None:
         """Forget what a directory held."""
-        inode.listed = None
+        snapshot, inode.listed = inode.listed, None
         self._names -= self._kept.pop(inode, 0)
+        if snapshot is not None and snapshot.is_ahead:
+            self._volume.inodes.let_go(inode)
 
     def fresh(self, inode: Inode) -> Snapshot | None:
         """What a directory held a moment ago."""
         snapshot = inode.listed
-        if snapshot is None or not self._volume.name_left_s(inode, inode, snapshot.seen):
+        if snapshot is None:
+            return None
+        if not self._volume.name_left_s(inode, inode, snapshot.seen):
+            if snapshot.is_ahead:
+                self.drop(inode)
             return None
         if inode in self._kept:
             self._kept.move_to_end(inode)
@@ -97,6 +105,7 @@ class Directories:
         if snapshot is None or not snapshot.is_ahead or not snapshot.is_whole:
             return None
         snapshot.is_ahead = False
+        self._volume.inodes.let_go(inode)
         return snapshot
 
     def found(self, parent: Inode, name: bytes) -> Inode | None:

@@ -94,7 +94,8 @@ class IdleHandles:
             self._close(kept)
 
     def close_all(self) -> None:
-        """Close everything."""
+        """Close everything, and keep nothing from now on."""
+        self._keep_s = 0
         for kept in list(self._all.values()):
             self._close(kept)
 

@@ -23,10 +23,11 @@ from smbfs.engine.how import How
 from smbfs.engine.information import Listed
 from smbfs.engine.steps import list_directory, query_all
 from smbfs.engine.watching import NameChange, change_notify
-from smbfs.errors import SmbError
+from smbfs.errors import SmbError, StatusError
 from smbfs.vfs.inode import LONG_AGO, Inode, Moment
 from smbfs.wire.constants import CompletionFilter
 from smbfs.wire.directory import NotifyAction
+from smbfs.wire.status import Status
 from smbfs.wire.units import from_wire
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ IDLE_S = 30.0  # a watch that nobody had any use of ends
 PAUSE_S = 0.02  # between two notices: a busy directory must not be answered name by name
 PAGE = 128 * 1024
 REFUSALS = 3  # before a server is not asked again
+ENDED = frozenset(  # how a watch ends that the server was willing to keep
+    {
+        Status.CANCELLED,
+        Status.DELETE_PENDING,
+        Status.FILE_CLOSED,
+        Status.NOTIFY_CLEANUP,
+        Status.OBJECT_NAME_NOT_FOUND,
+        Status.OBJECT_PATH_NOT_FOUND,
+    }
+)
 APPEARED = frozenset({NotifyAction.ADDED})
 VANISHED = frozenset({NotifyAction.REMOVED, NotifyAction.RENAMED_OLD_NAME})
 
@@ -115,7 +126,8 @@ class Watches:
         self.close_of(inode, beneath=beneath)
 
     def close_all(self) -> None:
-        """Stop to watch anything."""
+        """Stop to watch anything, for good."""
+        self._is_wanted = False
         for watch in list(self._watches.values()):
             self._end(watch)
 
@@ -133,7 +145,7 @@ class Watches:
                 await self._watch(watch)
         except (SmbError, OSError) as error:
             log.debug("node %d is not watched any more: %s", watch.inode.node, error)
-            self._refusals += watch.since is None
+            self._refusals += isinstance(error, StatusError) and error.status not in ENDED
         finally:
             watch.opened.set()
             self._end(watch)

@@ -12,6 +12,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from smbfs.engine.dialect import Policy
 from smbfs.engine.how import How
 from smbfs.engine.link import Link
 from smbfs.engine.share import Share
@@ -140,6 +141,7 @@ async def bench(
     policy: DataPolicy | None = None,
     script: Iterable[BadDay] = (),
     share: Volume | None = None,
+    engine: Policy | None = None,
     **options: Any,
 ) -> AsyncIterator[Bench]:
     """A mounted share with one file; afterwards nothing is open there and no memory is held."""
@@ -148,7 +150,7 @@ async def bench(
         share.put(NAME, data)
     async with (
         trio.open_nursery() as nursery,
-        fake_link(nursery, share=share) as (link, server),
+        fake_link(nursery, share=share, policy=engine) as (link, server),
     ):
         smb = Share(link)
         await smb.connect()

@@ -163,7 +163,11 @@ class Mounted:
 
 @asynccontextmanager
 async def mounted(
-    share: Share_ | None = None, *, prefix: str = "", **options: Any
+    share: Share_ | None = None,
+    *,
+    prefix: str = "",
+    policy: DataPolicy | None = None,
+    **options: Any,
 ) -> AsyncIterator[Mounted]:
     """Mount a share of a fake server; afterwards nothing is open there."""
     server = FakeServer(share or Share_())
@@ -177,7 +181,7 @@ async def mounted(
         )
         smb = Share(link, prefix)
         await smb.connect()
-        fs = Filesystem(smb, Presentation(1000, 100, **options), DataPolicy(), nursery)
+        fs = Filesystem(smb, Presentation(1000, 100, **options), policy or DataPolicy(), nursery)
         await fs.start()
         try:
             yield Mounted(fs, server, link)
