@@ -34,6 +34,7 @@ class Lease:
     is_oplock: bool = False  # of one handle, whose file id is the key
     is_contended: bool = False  # others have the file open: it was asked for writing and not given
     asked: int = 0  # answers to CREATEs with this key that are still to come
+    coming: int = 0  # those, and handles that were opened and are in nobody's hands yet
     _taken: int = 0  # what breaks took while an answer was still to come
     _asked_s: float = 0.0  # when the last CREATE with this key was sent
 
@@ -53,15 +54,24 @@ class Lease:
         return bool(self.state & WRITE)
 
     def asking(self, now_s: float) -> None:
-        """Note that a CREATE with this key goes out; `answered` or `refused` must follow."""
+        """Note that a CREATE with this key goes out; `answered` or `refused` must follow.
+
+        After `answered` comes `arrived`, when the handle is somebody's or is given up.
+        """
         if not self.asked:
             self._taken = 0
         self.asked += 1
+        self.coming += 1
         self._asked_s = now_s
 
     def refused(self) -> None:
         """Note that a CREATE came to nothing."""
         self.asked -= 1
+        self.coming -= 1
+
+    def arrived(self) -> None:
+        """Note that a handle which was opened with this key is where it belongs, or closed."""
+        self.coming -= 1
 
     def answered(self, state: int, epoch: int | None) -> None:
         """Take what a CREATE was granted; ``epoch`` is None where the server counts none.

@@ -165,6 +165,7 @@ class Content:
         """The file of a new handle, with the lease and the bytes that came with that."""
         file = self._file(inode, found)
         file.took(found.lease)
+        found.arrived()
         if file.lease is None or not file.lease.may_read:
             # Close-to-open: what others wrote before this open has to be seen after it.
             file.pages.drop()

@@ -96,6 +96,10 @@ class Leases:
         self._files.pop(lease, None)
         lease.state = 0
 
+    def knows(self, key: bytes) -> bool:
+        """Whether a key stands for a lease of ours."""
+        return key in self._leases
+
     def taken(self, broken: Break) -> tuple[Lease, File | None, int] | None:
         """Take a break in: of which lease, of which file, what is lost; None if it is not ours."""
         lease = self._leases.get(broken.key)
@@ -144,6 +148,9 @@ class Coherence:
         """Let a break take effect, and have its duties done; called by who reads the socket."""
         taken = self._leases.taken(broken)
         if taken is None:
+            if broken.must_ack and not broken.is_oplock and not self._leases.knows(broken.key):
+                # A handle that is being closed may have had it: whoever waits shall not wait on.
+                self._nursery.start_soon(self._volume.share.acknowledge, broken, 0)
             return
         lease, file, lost = taken
         # An oplock that only let us read is broken without an answer ([MS-SMB2] 3.2.5.19.1).

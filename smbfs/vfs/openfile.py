@@ -174,7 +174,7 @@ class File:
 
     def ended_if_unused(self) -> None:
         """Let everything go if nobody has the file open and nothing is kept of it."""
-        if self.opens or self.idle is not None or (self.lease is not None and self.lease.asked):
+        if self.opens or self.idle is not None or (self.lease is not None and self.lease.coming):
             return
         self.pages.drop()
         self.ground.files.discard(self)

@@ -22,6 +22,7 @@ from smbfs.engine import steps
 from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.engine.information import Information
+from smbfs.engine.leasing import Wish
 from smbfs.engine.share import Share
 from smbfs.errors import SmbError, StatusError
 from smbfs.vfs.ground import Ground
@@ -44,6 +45,11 @@ class Found:
     lease: Lease | None = None  # that it was asked with
     data: memoryview | None = None  # all bytes of a small file
     is_kept: bool = False  # it was open all the time: nothing was asked
+
+    def arrived(self) -> None:
+        """Note that the handle is somebody's now, or closed: until then its lease must live."""
+        if self.lease is not None and not self.is_kept:
+            self.lease.arrived()
 
 
 class Opening:
@@ -99,6 +105,7 @@ class Opening:
         """Close what nobody is to use."""
         found.handle.close_soon()
         if found.lease is not None:
+            found.arrived()
             self._ground.leases.given_up(found.lease)
 
     async def _and_learn(self, inode: Inode, flags: int) -> Found:
@@ -189,25 +196,26 @@ class Opening:
                 raise
         else:
             leases.answered(lease, handle, writes)
-            if writes and lease.is_contended and self._ground.policy.is_strict:
-                await self._alone(path, handle)
             found = _found(handle, results)
             found.lease = lease
+            if writes and lease.is_contended and self._ground.policy.is_strict:
+                await self._alone(path, found, wish_of(lease, writes=False))
             return found
         # The key is bound to one name of the file ([MS-SMB2] 3.3.5.9.8): there is another one.
         return _found(*await self._share.open(path, how, *todo))
 
-    async def _alone(self, path: str, handle: Handle) -> None:
+    async def _alone(self, path: str, found: Found, ours: Wish) -> None:
         """Have others close what they hold idly of a file that is about to be written.
 
-        They would go by it, for the server tells them of a write without waiting for them.
+        They would go by it, for the server tells them of a write without waiting for them.  It is
+        asked with our own key, or the server would have us close what we hold as well.
         """
         try:
-            await self._share.on(path, How.touching())
+            await self._share.on(path, replace(How.touching(), lease=ours))
         except StatusError:
             return  # for we have it open ourselves; the others were asked first
         except BaseException:
-            handle.close_soon()
+            self.undone(found)
             raise
 
 

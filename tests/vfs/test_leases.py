@@ -245,6 +245,21 @@ async def test_while_others_have_the_file_open_writes_go_straight(ground: Bench)
     await ground.close(fh)
 
 
+async def test_a_break_while_an_open_is_on_its_way(ground: Bench) -> None:
+    """The new handle is the last one, and in nobody's hands yet."""
+    await read_and_closed(ground)
+    key, inode = key_of(ground), ground.inode
+    found = await ground.content.opening.at_inode(inode, WRITING)
+    await broken(ground, READ, epoch=3)
+    assert len(ground.server.open_handles) == 1
+    assert ground.server.acknowledged == [key], "or who caused it would wait for half a minute"
+    ground.content.opening.undone(found)
+    await ground.settled()
+    assert not ground.server.open_handles
+    assert inode.file is None
+    assert not len(ground.content.leases)
+
+
 async def test_an_old_break_is_none(ground: Bench) -> None:
     fh = await ground.open(READING)
     await broken(ground, 0, epoch=1)
@@ -254,10 +269,14 @@ async def test_an_old_break_is_none(ground: Bench) -> None:
     await ground.close(fh)
 
 
-async def test_a_break_for_a_key_nobody_knows_does_nothing(ground: Bench) -> None:
+async def test_a_break_for_a_key_nobody_knows_is_acknowledged(ground: Bench) -> None:
+    """It costs nothing, and somebody waits for it."""
+    ground.server.break_lease(b"?" * 16, ack=False)
+    await ground.settled()
+    assert not ground.server.acknowledged, "that was not asked"
     ground.server.break_lease(b"?" * 16)
     await ground.settled()
-    assert not ground.server.acknowledged
+    assert ground.server.acknowledged == [b"?" * 16]
 
 
 @pytest.mark.logs("connection lost")

@@ -1,0 +1,171 @@
+"""Two machines with caches on one share: whoever opens a file sees what was closed before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from random import Random
+from uuid import uuid4
+
+import pytest
+import trio
+
+from smbfs.engine.link import Link
+from smbfs.engine.share import Share
+from smbfs.fuse.server import ROOT, Miss, Node
+from smbfs.vfs.filesystem import Filesystem
+from smbfs.vfs.policy import DataPolicy
+from smbfs.vfs.presentation import Presentation
+from tests.contract.servers import USUAL, link_to
+from tests.samba import Samba
+from tests.vfs.bench import WHO
+
+CACHING = DataPolicy(leases=True, watches=True, looks_ahead=True, looks_beside=True)
+NAMES = (b"one", b"two", b"three", b"four")
+STEPS = 250
+
+
+@dataclass
+class Machine:
+    """One mount, used as the kernel uses it."""
+
+    fs: Filesystem
+    open: dict[bytes, int] = field(default_factory=dict)
+
+    async def node(self, name: bytes) -> Node | None:
+        entry = self.fs.lookup_now(WHO, ROOT, name)
+        if isinstance(entry, Miss):
+            entry = await self.fs.lookup(WHO, ROOT, name)
+        return entry.attributes.node if entry.attributes is not None else None
+
+    async def write(self, name: bytes, data: bytes, offset: int | None = None) -> None:
+        """Write and close; from the beginning if no place is named."""
+        flags = os.O_WRONLY | (os.O_TRUNC if offset is None else 0)
+        node = await self.node(name)
+        if node is None:
+            opened, _ = await self.fs.create(WHO, ROOT, name, 0o644, flags | os.O_CREAT)
+        else:
+            opened = await self.fs.open(WHO, node, flags)
+        if isinstance(self.fs.write_now(WHO, opened.fh, offset or 0, data), Miss):
+            await self.fs.write(WHO, opened.fh, offset or 0, data)
+        await self.fs.flush(WHO, opened.fh)
+        await self.fs.release(WHO, opened.fh)
+
+    async def read(self, name: bytes) -> bytes:
+        """Open, read and close."""
+        node = await self.node(name)
+        assert node is not None
+        opened = await self.fs.open(WHO, node, os.O_RDONLY)
+        views = self.fs.read_now(WHO, opened.fh, 0, 1 << 20)
+        if isinstance(views, Miss):
+            views = await self.fs.read(WHO, opened.fh, 0, 1 << 20)
+        data = b"".join(views)
+        await self.fs.flush(WHO, opened.fh)
+        await self.fs.release(WHO, opened.fh)
+        return data
+
+    async def remove(self, name: bytes) -> None:
+        await self.fs.unlink(WHO, ROOT, name)
+
+
+@asynccontextmanager
+async def machine(link: Link, nursery: trio.Nursery) -> AsyncIterator[Machine]:
+    share = Share(link)
+    await share.connect()
+    fs = Filesystem(share, Presentation(1000, 100), CACHING, nursery)
+    await fs.start()
+    try:
+        yield Machine(fs)
+    finally:
+        await fs.stop()
+
+
+@pytest.fixture
+async def machines(samba: Samba, nursery: trio.Nursery) -> AsyncIterator[list[Machine]]:
+    """Two machines that share a directory."""
+    place = samba["share"]
+    place.empty()
+    links = [
+        link_to(samba, "share", replace(USUAL.policy, client_guid=uuid4().bytes), nursery)
+        for _ in range(2)
+    ]
+    async with machine(links[0], nursery) as one, machine(links[1], nursery) as two:
+        yield [one, two]
+    for link in links:
+        await link.close()
+    place.empty()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_who_opens_a_file_sees_what_was_closed(machines: list[Machine], seed: int) -> None:
+    chance, kept = Random(seed), dict[bytes, bytes]()
+    for step in range(STEPS):
+        who, name = chance.choice(machines), chance.choice(NAMES)
+        match chance.choice(["write", "patch", "read", "read", "read"]):
+            case "write":
+                kept[name] = chance.randbytes(chance.randrange(200))
+                await who.write(name, kept[name])
+            case "patch" if kept.get(name):
+                offset, data = chance.randrange(len(kept[name])), chance.randbytes(20)
+                old = kept[name]
+                kept[name] = old[:offset] + data + old[offset + len(data) :]
+                await who.write(name, data, offset)
+            case "read" if name in kept:
+                assert await who.read(name) == kept[name], f"step {step}"
+
+
+@dataclass
+class Truth:
+    """What a file held and may hold: what was closed last, and what is being written now."""
+
+    settled: int = 0
+    begun: int = 0
+
+
+def numbered(number: int) -> bytes:
+    return b"%08d" % number * 64
+
+
+async def _write_on(who: Machine, truths: dict[bytes, Truth], chance: Random) -> None:
+    for _ in range(STEPS // 2):
+        name = chance.choice(NAMES)
+        truths[name].begun += 1
+        number = truths[name].begun
+        await who.write(name, numbered(number), 0)
+        truths[name].settled = number
+
+
+async def _read_on(who: Machine, truths: dict[bytes, Truth], chance: Random) -> None:
+    for _ in range(STEPS):
+        name = chance.choice(NAMES)
+        least = truths[name].settled
+        data = await who.read(name)
+        number = int(data[:8])
+        assert least <= number <= truths[name].begun, "older than what was closed before"
+        assert data == numbered(number), "half of this and half of that"
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_who_reads_while_others_write_sees_nothing_older(
+    machines: list[Machine], seed: int
+) -> None:
+    writer, reader = machines
+    truths = {name: Truth() for name in NAMES}
+    for name in NAMES:
+        await writer.write(name, numbered(0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_write_on, writer, truths, Random(seed))
+        nursery.start_soon(_read_on, reader, truths, Random(seed + 100))
+
+
+async def test_a_name_that_was_removed_is_gone_when_belief_has_passed(
+    machines: list[Machine],
+) -> None:
+    one, two = machines
+    await one.write(b"one", b"data")
+    assert await two.read(b"one") == b"data"
+    await one.remove(b"one")
+    await trio.sleep(1.1)
+    assert await two.node(b"one") is None
