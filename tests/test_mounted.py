@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mounted import MountedShare, MountError
+from tests.mounted import TRACING, UNTRACED, MountedShare, MountError, environment
 from tests.processes import PROC, is_alive
 from tests.samba import Samba
 
@@ -93,7 +93,7 @@ def test_a_test_that_fails_is_not_hidden_by_the_clearing_up(private: Samba) -> N
 
 KILLED = """
 import os, signal, sys
-from tests.mounted import MountedShare
+from tests.mounted import TRACING, UNTRACED, MountedShare, MountError, environment
 from tests.samba import Samba
 server = Samba()
 server.start()
@@ -120,3 +120,14 @@ def test_nothing_stays_mounted_when_the_tests_are_killed(transport: str) -> None
         time.sleep(0.05)
     shutil.rmtree(home)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_coverage_follows_a_daemon_where_it_may_show_something_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in TRACING:
+        monkeypatch.setenv(name, "x")
+    for test, is_traced in (("tests/cli/test_life.py::x", True), (f"{UNTRACED[0]}x.py", False)):
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", test)
+        assert all((name in environment()) is is_traced for name in TRACING)
+        assert "PATH" in environment()
