@@ -69,6 +69,7 @@ def data_of(options: MountOptions) -> DataPolicy:
         is_synchronous=caching.write_through,
         flushes=caching.strict_sync,
         locks=options.kernel.locks != "local",
+        locks_stay=options.kernel.locks == "auto",
         leases=caching.leases,
         close_s=caching.close_s,
         is_strict=caching.mode == "strict",

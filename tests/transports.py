@@ -41,6 +41,7 @@ NATIVE = (  # modules, and tests, about what pyfuse3 has no call for
     "tests/semantics/test_locks.py::test_who_is_killed_holds_nothing",
     "tests/semantics/test_locks.py::test_a_part_that_is_let_go",
     "tests/semantics/test_locks.py::test_records_side_by_side",
+    "tests/semantics/test_locks.py::test_when_the_server_learns_of_a_lock",
     "tests/semantics/test_absence.py::test_who_is_killed_is_gone",
     "tests/semantics/test_absence.py::test_interrupting",
     "tests/mount/test_native.py",

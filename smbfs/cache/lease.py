@@ -69,6 +69,10 @@ class Lease:
         self.asked -= 1
         self.coming -= 1
 
+    def unchanged(self) -> None:
+        """Take an answer to a CREATE that says nothing of the state: a break is on its way."""
+        self.asked -= 1
+
     def arrived(self) -> None:
         """Note that a handle which was opened with this key is where it belongs, or closed."""
         self.coming -= 1

@@ -50,6 +50,7 @@ class Grant:
     epoch: int = 0
     is_oplock: bool = False
     has_epoch: bool = False
+    is_breaking: bool = False  # nothing new: what was held before holds until the break is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ def granted(opened: CreateResponse, wish: Wish) -> Grant | None:
     # More than was asked for obliges us to nothing and is not kept.
     state = told.lease_state & wish.state if told.lease_state in STATES else 0
     if told.lease_flags & LeaseFlags.BREAK_IN_PROGRESS:
-        state = 0  # the break that tells what is left is under way
+        # The break that tells what is left is under way, and there are duties before that.
+        return Grant(wish.key, 0, is_breaking=True)
     if isinstance(told, LeaseV2):
         return Grant(wish.key, state, told.epoch, has_epoch=True)
     return Grant(wish.key, state)

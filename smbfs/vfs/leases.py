@@ -63,6 +63,9 @@ class Leases:
             lease.answered(0, None)
             lease.is_contended |= writes and self.gives_writes
             return
+        if grant.is_breaking:
+            lease.unchanged()
+            return
         if grant.is_oplock and lease.key != grant.key:
             self._rekey(lease, grant.key)
         lease.answered(grant.state, grant.epoch if grant.has_epoch else None)
@@ -184,6 +187,8 @@ class Coherence:
             if lost & WRITE:
                 with trio.move_on_after(FLUSH_S):
                     await file.sent()
+                    if file.locks is not None:
+                        await file.locks.push()
             if lost & HANDLE:
                 self._idle.close_of(file.inode)
             if lost & READ:

@@ -4,6 +4,9 @@ Coherence is NFS's: what a lock was held over is sent before it is let go, and w
 what the server has now.  On this machine locks are advisory, as everywhere on Linux; the server
 enforces them against others, and refuses writes to what is locked shared, even our own.
 
+While the lease says that nobody else has the file open, the server is not asked at all: what is
+locked stays here, and is locked there before the end of that is acknowledged (`push`).
+
 Easily broken: table and server change together, by an errand that ends whatever becomes of the
 caller, one at a time behind the door; and who was cancelled meanwhile has got no lock.
 """
@@ -13,13 +16,12 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import trio
 
-from smbfs.engine import steps
 from smbfs.engine.handle import Handle
 from smbfs.errors import ConnectionLost, SmbError
 from smbfs.fuse.server import LOCK_END, Lock, LockType
@@ -28,25 +30,15 @@ from smbfs.vfs.errand import Errand
 from smbfs.vfs.lockhandle import LockHandle
 from smbfs.vfs.lockplan import Action, Segment, Take, plan
 from smbfs.vfs.locktable import FLOCK_BYTE, Held, LockTable, Pending, is_same_owner, segment_of
+from smbfs.vfs.lockwait import Obstacle, wait_for_owners, watched
 from smbfs.vfs.openfile import KNOWN, File
 from smbfs.vfs.volume import Volume
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-WATCH_S = 30.0  # between two proofs that the server of a lock that is waited for is alive
 IDLE_S = 2.0  # how long the handle is kept that has no lock: programs lock again and again
 SHORTEST_S, LONGEST_S = 0.02, 0.5  # between two tries where no request can wait for us
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why a lock was not granted: what we hold, or something on the server."""
-
-    serial: int  # of the table's last change
-    is_ours: bool = False
-    owners: frozenset[int] = frozenset()
-    pending: Pending | None = None  # registered, for the one request that can wait for it
 
 
 def of(volume: Volume, opened: Open) -> Locks:
@@ -89,6 +81,7 @@ class Locks:
         self._used_at_s = 0.0
         self._is_tidying = False
         self._closed = trio.Event()
+        self._generation = 0  # of the connection under whose lease locks are kept here
 
     # What the open file asks
 
@@ -139,7 +132,8 @@ class Locks:
                 own = obstacle.pending
                 if not wait:
                     raise OSError(errno.EAGAIN, "somebody else has locked it")
-                await self._watched(partial(self._wait, lock, obstacle, delay_s))
+                wait_on = partial(self._wait, lock, obstacle, delay_s)
+                await watched(lambda: self._server.handle, wait_on)
                 delay_s = min(2 * delay_s, LONGEST_S)
         finally:
             self._withdraw(own)
@@ -192,9 +186,12 @@ class Locks:
         ``own`` is the request that the server has granted meanwhile.
         """
         self._must_fit(lock, opened)
-        self._must_be_whole(own)
+        self._must_be_whole(opened, own)
         if found := self.table.conflicts(lock, own):
             return Obstacle(self._serial, True, frozenset(one.owner for one in found))
+        if self._stays:
+            self._keep(lock, opened, is_wanted=errand.is_awaited)
+            return None
         await self._server.be_open(opened)
         if lock.type is LockType.READ and self.table.of(lock):
             await self._file.sent()  # others may read it now, as after an unlock
@@ -223,7 +220,9 @@ class Locks:
         """Find what is in the way by trying, which others may notice; never lose a lock over it."""
         if conflicts := self.table.conflicts(lock):
             return min(conflicts, key=lambda one: one.start)
-        self._must_be_whole()
+        self._must_be_whole(opened)
+        if self._stays:
+            return None
         await self._server.be_open(opened)
         takes = [one.segment for one in self._plan(lock) if isinstance(one, Take)]
         found: Lock | None = None
@@ -246,7 +245,8 @@ class Locks:
 
     async def _release(self, change: Callable[[], None], errand: Errand[None]) -> None:
         """Let go of locks when everything that was written under them is on the server."""
-        await self._file.sent()  # what could not be written stays with the file, as its error
+        if not self._stays:
+            await self._file.sent()  # what could not be written stays with the file, as its error
         change()
         await self._settle()
         self._note_change()
@@ -264,6 +264,8 @@ class Locks:
 
     async def _settle(self, lock: Lock | None = None) -> None:
         """Let the server hold what the table says; raises ENOLCK if ``lock``'s owner lost one."""
+        if self._server.handle is None:
+            return  # it was asked for none
         lost = self.table.lose(await self._server.settle(self.table.need))
         if lost:
             self._note_change()
@@ -280,10 +282,13 @@ class Locks:
         if self.table.is_full(lock, opened.fh):
             raise OSError(errno.ENOLCK, f"there are {len(self.table.held)} locks on the file")
 
-    def _must_be_whole(self, own: Pending | None = None) -> None:
+    def _must_be_whole(self, opened: Open, own: Pending | None = None) -> None:
         """Raise ConnectionLost if locks were lost with the connection and not let go yet."""
         others = [one for one in self.table.pending if one is not own]
-        if self._server.is_lost and (self.table.held or others or own):
+        is_lost = self._server.is_lost
+        if self._server.handle is None:
+            is_lost = self._generation != opened.handle.generation
+        if is_lost and (self.table.held or others or own):
             raise ConnectionLost("the connection was lost while the file was locked")
 
     async def _refresh(self) -> None:
@@ -292,6 +297,42 @@ class Locks:
         self._file.pages.drop()
         self._volume.inodes.changed(inode)
         await self._volume.dropped(inode)
+
+    # What stays here
+
+    @property
+    def _stays(self) -> bool:
+        """Whether nobody else has the file open, and none of its locks is on the server."""
+        lease = self._file.lease
+        is_ours = lease is not None and lease.may_write and not lease.is_oplock
+        return is_ours and self._server.handle is None and self._volume.policy.locks_stay
+
+    def _keep(self, lock: Lock, opened: Open, *, is_wanted: bool) -> None:
+        """Lock a range here alone, unless who asked has gone away."""
+        if is_wanted:
+            self._generation = opened.handle.generation
+            self.table.set(lock, opened.fh)
+            self._note_change()
+
+    async def push(self) -> None:
+        """Lock on the server what was locked only here, before others may have the file open.
+
+        Never raises; who locks next finds out what was lost.
+        """
+        if not self.table.held or self._server.handle is not None:
+            return
+        try:
+            await self._alone(self._pushed)
+        except KNOWN as error:
+            log.warning("node %d: locks are not known to others: %s", self._file.inode.node, error)
+
+    async def _pushed(self, errand: Errand[None]) -> None:
+        opened = next((one for one in self._file.opens if one.is_alive), None)
+        if opened is None or not self.table.held:
+            return
+        await self._server.be_open(opened)
+        await self._attempt(self._server.attempt(self.table.need))
+        await self._settle()
 
     # When nothing is locked
 
@@ -324,7 +365,8 @@ class Locks:
     async def _wait(self, lock: Lock, obstacle: Obstacle, delay_s: float) -> None:
         """Wait until it makes sense to try again."""
         if obstacle.is_ours:
-            await self._wait_for_us(lock, obstacle)
+            if self._serial == obstacle.serial:
+                await wait_for_owners(self._volume.waits, lock, obstacle, self._changed.park)
             return
         if (asked := obstacle.pending) is not None:
             await self._server.wait(segment_of(lock), asked.grant)
@@ -332,19 +374,6 @@ class Locks:
                 return
         with trio.move_on_after(delay_s):
             await self._changed.park()
-
-    async def _wait_for_us(self, lock: Lock, obstacle: Obstacle) -> None:
-        """Wait until a lock of this mount has changed."""
-        waits = self._volume.waits
-        others = () if lock.is_flock else obstacle.owners - {lock.owner}
-        if waits.would_close(lock.owner, others):
-            raise OSError(errno.EDEADLK, "it would wait for somebody who waits for it")
-        waiting = waits.begin(lock.owner, others)
-        try:
-            if self._serial == obstacle.serial:
-                await self._changed.park()
-        finally:
-            waits.end(waiting)
 
     def _note_change(self) -> None:
         """Wake who waits.  Not after a try that failed: two that try would wake each other."""
@@ -368,26 +397,3 @@ class Locks:
     def _unregister(self, asked: Pending) -> None:
         self.table.pending.remove(asked)
         self._volume.patient -= 1
-
-    async def _watched(self, wait: Callable[[], Awaitable[None]]) -> None:
-        """Wait, but no longer than there is a server to wait for."""
-        failure: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, nursery.cancel_scope)
-            try:
-                await wait()
-            except KNOWN as error:
-                failure = error
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-
-    async def _watch(self, scope: trio.CancelScope) -> None:
-        """Ask something now and then; a server that does not answer ends the wait."""
-        while (handle := self._server.handle) is not None:
-            await trio.sleep(WATCH_S)
-            try:
-                await handle.do(steps.query_all())
-            except SmbError:
-                scope.cancel()
-                return

@@ -27,3 +27,4 @@ class DataPolicy:
     looks_beside: bool = False  # the kernel asks for a directory after each change in it
     is_strict: bool = True  # False where `cache=` says that others need not see unsent writes
     locks: bool = True  # False for locks=local: the kernel keeps them and never asks us
+    locks_stay: bool = False  # here while nobody else has the file open: locks=auto, with leases

@@ -32,6 +32,15 @@ def test_a_refusal_grants_nothing() -> None:
     assert (lease.state, lease.asked, lease.since_s) == (0, 0, NEVER_S)
 
 
+def test_an_answer_in_the_midst_of_a_break_changes_nothing() -> None:
+    lease = granted()
+    lease.asking(6.0)
+    lease.unchanged()
+    lease.arrived()
+    assert (lease.state, lease.asked, lease.coming) == (ALL, 0, 1)
+    assert lease.broken(READ, 2, 7.0) == HANDLE | WRITE
+
+
 def test_a_break_is_a_subtraction() -> None:
     lease = granted()
     assert lease.broken(READ | HANDLE, 2, 6.0) == WRITE

@@ -14,17 +14,21 @@ import trio
 
 from smbfs.engine.link import Link
 from smbfs.engine.share import Share
-from smbfs.fuse.server import ROOT, Miss, Node
+from smbfs.fuse.server import LOCK_END, ROOT, FileHandle, Lock, LockType, Miss, Node
 from smbfs.vfs.filesystem import Filesystem
+from smbfs.vfs.locks import Locks
 from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 from tests.contract.servers import USUAL, link_to
 from tests.samba import Samba
 from tests.vfs.bench import WHO
 
-CACHING = DataPolicy(leases=True, watches=True, looks_ahead=True, looks_beside=True)
+CACHING = DataPolicy(
+    leases=True, watches=True, looks_ahead=True, looks_beside=True, locks_stay=True
+)
 NAMES = (b"one", b"two", b"three", b"four")
 STEPS = 250
+COUNTS = 100
 
 
 @dataclass
@@ -65,6 +69,25 @@ class Machine:
         await self.fs.flush(WHO, opened.fh)
         await self.fs.release(WHO, opened.fh)
         return data
+
+    async def hold(self, name: bytes) -> FileHandle:
+        """Open for reading and writing, and stay."""
+        node = await self.node(name)
+        assert node is not None
+        return (await self.fs.open(WHO, node, os.O_RDWR)).fh
+
+    async def lock(self, fh: FileHandle, kind: LockType, *, flock: bool = False) -> bool:
+        """Lock or unlock the whole file; whether nobody was in the way."""
+        lock = Lock(kind, 0, LOCK_END, owner=7, is_flock=flock)
+        try:
+            await self.fs.setlk(WHO, fh, lock, False)
+        except BlockingIOError:
+            return False
+        return True
+
+    async def let_go(self, fh: FileHandle) -> None:
+        await self.fs.flush(WHO, fh)
+        await self.fs.release(WHO, fh)
 
     async def remove(self, name: bytes) -> None:
         await self.fs.unlink(WHO, ROOT, name)
@@ -169,3 +192,45 @@ async def test_a_name_that_was_removed_is_gone_when_belief_has_passed(
     await one.remove(b"one")
     await trio.sleep(1.1)
     assert await two.node(b"one") is None
+
+
+@pytest.mark.parametrize("flock", [False, True])
+async def test_locks_that_stayed_here_hold_for_who_comes_later(
+    machines: list[Machine], flock: bool
+) -> None:
+    one, two = machines
+    await one.write(b"one", b"data")
+    mine = await one.hold(b"one")
+    assert await one.lock(mine, LockType.WRITE, flock=flock)
+    locks = one.fs.content.of(mine).file.locks
+    assert isinstance(locks, Locks)
+    assert not locks.keeps(one.fs.content.of(mine).handle), "the server was not asked yet"
+    with trio.fail_after(10):
+        yours = await two.hold(b"one")
+        assert not await two.lock(yours, LockType.WRITE, flock=flock)
+        assert not await two.lock(yours, LockType.READ, flock=flock)
+        assert await one.lock(mine, LockType.UNLOCK, flock=flock)
+        assert await two.lock(yours, LockType.WRITE, flock=flock)
+        assert not await one.lock(mine, LockType.READ, flock=flock)
+        await two.let_go(yours)
+    await one.let_go(mine)
+
+
+async def _count_up(who: Machine, times: int) -> None:
+    """Add one to a number in a file, under a lock, again and again."""
+    fh = await who.hold(b"number")
+    for _ in range(times):
+        await who.fs.setlk(WHO, fh, Lock(LockType.WRITE, 0, LOCK_END, owner=7), True)
+        number = int(b"".join(await who.fs.content.read(fh, 0, 100)))
+        await who.fs.content.write(fh, 0, b"%08d" % (number + 1))
+        await who.lock(fh, LockType.UNLOCK)
+    await who.let_go(fh)
+
+
+async def test_no_count_is_lost_under_locks(machines: list[Machine]) -> None:
+    await machines[0].write(b"number", b"%08d" % 0)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for who in machines:
+                nursery.start_soon(_count_up, who, COUNTS)
+    assert await machines[0].read(b"number") == b"%08d" % (2 * COUNTS)

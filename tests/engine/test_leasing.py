@@ -119,13 +119,13 @@ def test_states_that_do_not_exist_are_none(state: int) -> None:
     assert grant.state == 0
 
 
-def test_a_lease_that_is_being_broken_is_none() -> None:
+def test_a_lease_that_is_being_broken_is_no_news() -> None:
     data = bytes(
         LeaseV2(lease_key=KEY, lease_state=RWH, lease_flags=LeaseFlags.BREAK_IN_PROGRESS, epoch=3)
     )
     grant = granted(opened(Oplock.LEASE, data), Wish(KEY, RWH))
     assert grant is not None
-    assert (grant.state, grant.epoch) == (0, 3)
+    assert (grant.state, grant.is_breaking) == (0, True)
 
 
 def test_another_key_is_nonsense() -> None:

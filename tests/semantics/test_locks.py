@@ -189,6 +189,21 @@ def test_the_last_descriptor_lets_go(here: Here, call: str) -> None:
     assert eventually(lambda: can_lock(elsewhere, call))
 
 
+@proves(
+    "LOCK-11 With `locks=auto` the server learns of a lock when another client opens the file, and "
+    "before that client has it open; with `locks=server` it learns of each at once."
+)
+def test_when_the_server_learns_of_a_lock(here: Here) -> None:
+    with opened(here.path / "file", RW) as fd:
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        assert can_lock(here.behind / "file", "lockf"), "nobody was told"
+        with opened(here.through("actimeo=0") / "file"):
+            assert not can_lock(here.behind / "file", "lockf")
+    with opened(here.through("locks=server") / "told", RW) as fd:
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        assert not can_lock(here.behind / "told", "lockf")
+
+
 def ofd_lock(fd: int) -> None:
     """Lock a whole file for writing, by the open file and not by the process."""
     set_lock = 37  # F_OFD_SETLK

@@ -10,8 +10,8 @@ import trio
 
 from smbfs.errors import ServerSilent
 from smbfs.fuse.server import LOCK_END
-from smbfs.vfs.locks import WATCH_S
 from smbfs.vfs.locktable import Held
+from smbfs.vfs.lockwait import WATCH_S
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Fails, Silent
