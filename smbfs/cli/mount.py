@@ -22,7 +22,7 @@ from smbfs import mountpoint
 from smbfs.auth import Login
 from smbfs.cli.daemon import Background, Foreground, Report, background, leave, notify
 from smbfs.cli.logs import open_log
-from smbfs.cli.memory import keep_freed
+from smbfs.cli.memory import collect_seldom, keep_freed
 from smbfs.cli.words import USAGE_TEXT, Usage, Words, words_of
 from smbfs.credentials import Asked, Credentials, CredentialsError, gather, hide
 from smbfs.mount import Interrupted, MountFailed, run
@@ -143,6 +143,7 @@ def serve(task: Task, reports: Background | Foreground) -> Report:
         return task.credentials.logins
 
     keep_freed()
+    collect_seldom()
     try:
         trio.run(partial(run, task.options, task.where, logins, ready, partial(notify, STOPPING)))
     except MountFailed as error:

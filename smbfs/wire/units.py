@@ -128,6 +128,9 @@ _TABLES: dict[NameMap, dict[int, int]] = {NameMap.SFM: _SFM, NameMap.SFU: _SFU, 
 _BACK = {names: {there: here for here, there in t.items()} for names, t in _TABLES.items()}
 _SFM_LAST_BACK = {there: here for here, there in _SFM_LAST.items()}
 
+# What every map leaves as it is: ASCII without what some of them map; "." and ".." end in a dot.
+_PLAIN = re.compile(rb"[0-9A-Za-z !#$%&'()+,.;=@\[\]^_`{}~-]*[0-9A-Za-z!#$%&'()+,;=@\[\]^_`{}~-]")
+
 # UTF-8 of a lone surrogate, which no decoder takes, as it looks after surrogateescape.
 _ESCAPED_SURROGATE = re.compile("\udced([\udca0-\udcbf])([\udc80-\udcbf])")
 
@@ -140,6 +143,8 @@ def to_wire(name: bytes, names: NameMap) -> str:
     that is not mapped), ENAMETOOLONG above 255 UTF-16 units, EILSEQ for what would come back as
     another name (already with a character to which ``names`` maps another one, say).
     """
+    if len(name) <= NAME_MAX and _PLAIN.fullmatch(name):
+        return name.decode()  # most names are like this, and every request needs some
     wire = from_kernel(name)
     if names is NameMap.SFM and wire[-1:] in _SFM_LAST:
         wire = wire[:-1] + _SFM_LAST[wire[-1]]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 
 import pytest
 
-from smbfs.cli.memory import keep_freed
+from smbfs.cli.memory import GROWN, collect_seldom, keep_freed
 
 
 def test_glibc_keeps_what_was_freed() -> None:
@@ -27,3 +28,15 @@ def test_a_library_may_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Refusing())
     assert not keep_freed()
+
+
+def test_rings_are_looked_for_seldom_but_are() -> None:
+    before, was_frozen = gc.get_threshold(), gc.get_freeze_count()
+    try:
+        collect_seldom()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] == GROWN > before[0]
+        assert gc.get_freeze_count() > was_frozen
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

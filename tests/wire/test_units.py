@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from smbfs.wire import units
 from smbfs.wire.codec import WireError
 from smbfs.wire.units import (
     EPOCH,
@@ -326,3 +327,15 @@ def test_bytes_as_text(data: bytes) -> None:
 )
 def test_safe_names(name: str, safe: bool) -> None:
     assert is_safe_name(name) is safe
+
+
+@MAPS
+@given(st.text(st.characters(max_codepoint=0x7E), min_size=1, max_size=8))
+def test_what_every_map_leaves_as_it_is_takes_the_short_way(names: NameMap, here: str) -> None:
+    """The short way is taken for what comes out unchanged by the long one, and for nothing else."""
+    short = units._PLAIN.fullmatch(here.encode())
+    changed = {*units._TABLES[NameMap.SFM], *units._TABLES[NameMap.SFU]}
+    is_plain = not any(ord(one) in changed or one in "/\\\0\x7f" for one in here)
+    assert bool(short) == (is_plain and here[-1] not in " .")
+    if short:
+        assert to_wire(here.encode(), names) == here == from_wire(here, names).decode()
