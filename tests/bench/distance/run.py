@@ -37,6 +37,7 @@ from tests.ports import HOST
 from tests.samba import Samba
 
 LIMIT_S = 120.0  # for one command; what takes longer stands in the table as that
+SLOW_S = 20.0  # what takes longer than this is measured once, and not in every round
 FAR = "127.77.0.1"  # a name of this machine on which port 445 is free, for those that know no other
 USUAL = ("smbfs", "rclone", "smbnetfs", "gvfs")
 
@@ -88,12 +89,12 @@ class Bench:
     results: Results
     way: Way | None = None
     suffix: str = ""  # of the names of all peers
-    _is_hopeless: set[tuple[str, str]] = field(default_factory=set)
+    _is_settled: set[tuple[str, str]] = field(default_factory=set)
 
     def measure(self, row: Row, peer: Peer) -> None:
-        """Measure one row by one peer; a row that failed once is not tried again."""
+        """Measure one row by one peer; what failed once, or took minutes, is not tried again."""
         name = peer.name + self.suffix
-        if (row.name, name) in self._is_hopeless:
+        if (row.name, name) in self._is_settled:
             return
         cell = self.results.cell(row.name, name)
         row.reset(self.ground)
@@ -112,9 +113,10 @@ class Bench:
             seconds = 0.0
         if why:
             cell.failures.append(why)
-            self._is_hopeless.add((row.name, name))
         else:
             cell.seconds.append(seconds)
+        if why or seconds > SLOW_S:
+            self._is_settled.add((row.name, name))
         sys.stderr.write(f"  {row.name}: {name}: {why or f'{seconds:.3f} s'}\n")
 
 
@@ -199,6 +201,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, and write down what came out."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and everything is taken down
     chosen = arguments()
     scale = Scale.of(chosen.seed, is_quick=chosen.quick)
     load = os.getloadavg()
