@@ -28,10 +28,12 @@ from smbfs.engine.exchange import (
     TreeId,
 )
 from smbfs.engine.frames import Frames
+from smbfs.engine.pace import Pace
 from smbfs.engine.states import CONNECTION, ConnectionEvent, ConnectionState, Machine
 from smbfs.engine.transport import send_now, send_parts
 from smbfs.errors import ConnectionLost, Refused, ServerSilent, SmbError, Tampered
 from smbfs.wire.codec import Blob, WireError
+from smbfs.wire.header import CREDIT_UNIT, Command
 from smbfs.wire.messages import EchoRequest
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Connection:
         self.machine = Machine(CONNECTION, ConnectionState.NEGOTIATING)
         self.error: SmbError | None = None  # why it was lost
         self.lost = trio.Event()
+        self.paces = {Command.READ: Pace(), Command.WRITE: Pace()}
         self._stream = stream
         self._frames = Frames(stream, exchange.limit, netbios=netbios)
         self._echo_interval_s = echo_interval_s
@@ -256,6 +259,7 @@ class Connection:
                 self._hear(trio.current_time())
                 for outcome in self.exchange.arrive(frame, self.guards, self._heard_at):
                     if isinstance(outcome, Finished):
+                        self._note_pace(outcome.slot)
                         _wake(outcome.slot)
                     elif isinstance(outcome, Late):
                         self._undo(outcome.slot, outcome.reply)
@@ -271,6 +275,10 @@ class Connection:
             self.lose(error)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self.lose(ConnectionLost(f"the connection to {self.server} broke: {_why(error)}"))
+
+    def _note_pace(self, slot: Slot) -> None:
+        if (pace := self.paces.get(slot.ask.command)) is not None:
+            pace.answered(slot.charge * CREDIT_UNIT, slot.sent_at, self._heard_at)
 
     def _what_it_said(self, error: WireError) -> str:
         if self.machine.state is ConnectionState.NEGOTIATING:

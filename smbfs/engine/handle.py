@@ -29,12 +29,11 @@ from smbfs.engine.transfer import fetch, sequence, store
 from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.wire.codec import Blob
 from smbfs.wire.file_messages import CloseResponse
-from smbfs.wire.header import CREDIT_UNIT, RELATED_FILE_ID
+from smbfs.wire.header import CREDIT_UNIT, RELATED_FILE_ID, Command
 from smbfs.wire.status import Status
 
 T = TypeVar("T")
 
-PIECE = 1 << 20  # bytes a request; more gains nothing and makes small requests wait
 CLOSE_S = 2.0  # how long a caller who was cancelled may be kept to queue a CLOSE
 
 
@@ -130,20 +129,21 @@ class Handle:
     @property
     def read_size(self) -> int:
         """The most bytes one READ should ask for."""
-        return self._piece(self._tree.session.capabilities.max_read)
+        return self._piece(Command.READ, self._tree.session.capabilities.max_read)
 
     @property
     def write_size(self) -> int:
         """The most bytes one WRITE should carry."""
-        return self._piece(self._tree.session.capabilities.max_write)
+        return self._piece(Command.WRITE, self._tree.session.capabilities.max_write)
 
     @property
     def window(self) -> int:
         """How many credits there are for ordinary requests, free or not."""
         return self._tree.largest
 
-    def _piece(self, limit: int) -> int:
-        return min(limit, PIECE, self._tree.largest * CREDIT_UNIT)
+    def _piece(self, command: Command, limit: int) -> int:
+        limit = min(limit, self._tree.largest * CREDIT_UNIT)
+        return self._tree.pace(command).within(limit)
 
     # Steps
 

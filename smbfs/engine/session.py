@@ -19,10 +19,12 @@ from smbfs.crypto import Preauth, Sealer, derive_keys, signer_for
 from smbfs.engine.connection import NO_TREE, Connection
 from smbfs.engine.dialect import Capabilities, Policy, check_validation, validation
 from smbfs.engine.exchange import Ask, Guard, Reply, SessionId, Slot, TreeId, is_signed_by
+from smbfs.engine.pace import Pace
 from smbfs.errors import ConnectionLost, Refused, StatusError, Tampered
 from smbfs.wire.constants import Fsctl, SecurityMode, SessionFlags, ShareFlags
 from smbfs.wire.file_messages import IoctlRequest, IoctlResponse
 from smbfs.wire.fsctl import ValidateNegotiateInfoResponse
+from smbfs.wire.header import Command
 from smbfs.wire.messages import (
     LogoffRequest,
     NegotiateRequest,
@@ -200,6 +202,10 @@ class Tree:
     def largest(self) -> int:
         """The most credits one frame should cost."""
         return self.session.connection.exchange.credits.largest
+
+    def pace(self, command: Command) -> Pace:
+        """How much one READ or WRITE should carry now."""
+        return self.session.connection.paces[command]
 
     async def post(self, asks: Sequence[Ask]) -> list[Slot]:
         """Queue one frame, a related chain if there are several; waits for credits only."""

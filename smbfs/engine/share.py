@@ -27,7 +27,7 @@ from smbfs.engine.compound import (
     results,
 )
 from smbfs.engine.exchange import Ask, Reply
-from smbfs.engine.handle import PIECE, Handle
+from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.engine.information import Information, from_create
 from smbfs.engine.leasing import Break, Grant, Wish, acknowledging, asking, granted
@@ -351,8 +351,8 @@ def _facts(tree: Tree, found: Sequence[Any]) -> ShareFacts:
     """Make the facts of what was answered; what was not stays as a share usually is."""
     capabilities = tree.session.capabilities
     facts = ShareFacts(
-        read_size=min(capabilities.max_read, PIECE),
-        write_size=min(capabilities.max_write, PIECE),
+        read_size=capabilities.max_read,
+        write_size=capabilities.max_write,
         list_size=min(capabilities.max_transact, LIST_SIZE),
         posix=capabilities.posix,
         is_encrypted=tree.seal or tree.session.guard.must_seal,

@@ -20,6 +20,7 @@ from smbfs.engine.compound import Manners
 from smbfs.engine.exchange import Ask, MessageId, Reply, Slot, TreeId
 from smbfs.engine.handle import Handle
 from smbfs.engine.link import Link
+from smbfs.engine.pace import Pace
 from smbfs.engine.session import Tree
 from smbfs.engine.share import Share
 from smbfs.errors import ConnectionLost, SmbError
@@ -117,6 +118,7 @@ class ScriptedTree:
     is_alive: bool = True
     has_credits: bool = True
     largest: int = 504
+    paces: dict[Command, Pace] = field(default_factory=lambda: defaultdict(Pace))
     seal: bool = False
     most_waiting: int = 0
     waiting: int = 0
@@ -132,6 +134,9 @@ class ScriptedTree:
     @property
     def as_tree(self) -> Tree:
         return cast(Tree, self)
+
+    def pace(self, command: Command) -> Pace:
+        return self.paces[command]
 
     def order(self, command: Command, *orders: Order) -> None:
         self.orders[command].extend(orders)

@@ -152,7 +152,7 @@ async def test_a_listing_comes_in_pages(tree: ScriptedTree) -> None:
 async def test_pieces_are_no_larger_than_allowed(tree: ScriptedTree) -> None:
     handle = handle_on(tree)
     tree.capabilities.max_read, tree.capabilities.max_write = 8 << 20, 65536
-    assert (handle.read_size, handle.write_size) == (1 << 20, 65536)
+    assert (handle.read_size, handle.write_size) == (1 << 23, 65536)
     tree.largest = 2
     assert handle.read_size == 131072
 
