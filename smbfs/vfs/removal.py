@@ -38,6 +38,7 @@ from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 
 PUT_BACK_S = 5.0  # how long a caller who gave up is kept until a file moved aside is back
+TOUCH_S = 5.0  # how long others may take to let go of what we have replaced
 IN_THE_WAY = frozenset(  # what servers say of a rename to a name that is taken
     {
         Status.ACCESS_DENIED,
@@ -231,8 +232,11 @@ def _is_no_op(source: Inode, path: str, new_path: str) -> bool:
     return path == new_path or source.information.links > 1 or path.lower() != new_path.lower()
 
 
-async def _touched(volume: Volume, path: str) -> None:
-    await quietly(volume, path, How.touching())
+async def _touched(volume: Volume, path: str, done: trio.Event) -> None:
+    try:
+        await quietly(volume, path, How.touching())
+    finally:
+        done.set()
 
 
 async def _straight(
@@ -249,12 +253,15 @@ async def _straight(
     if source.is_directory:
         await volume.let_go(source, beneath=True)
     leases = volume.policy.leases and not source.is_directory
+    touched = trio.Event()
     if replaces and leases and target is not None and not target.is_directory:
-        # Whoever holds idly what is replaced would go on with it; he is asked right before, and
-        # not waited for, or the rename would cost one turnaround more.
-        volume.nursery.start_soon(_touched, volume, new_path)
+        # Whoever holds idly what is replaced would go on with it.  He is asked right before, and
+        # has let it go when we are done; to wait in between would cost one turnaround more.
+        volume.nursery.start_soon(_touched, volume, new_path, touched)
         for _ in range(2):
             await trio.lowlevel.checkpoint()
+    else:
+        touched.set()
     try:
         if leases:  # it may have to wait for others, which only the last of a chain may
             handle, _ = await volume.share.open(path, How.renaming().asking_holders(), step)
@@ -265,6 +272,8 @@ async def _straight(
         if not replaces or error.command == Command.CREATE.name or error.status not in IN_THE_WAY:
             raise
         await _over(volume, path, new_path, source, None, error)
+    with trio.move_on_after(TOUCH_S):
+        await touched.wait()
 
 
 async def _over(

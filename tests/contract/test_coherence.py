@@ -92,12 +92,21 @@ class Machine:
     async def remove(self, name: bytes) -> None:
         await self.fs.unlink(WHO, ROOT, name)
 
+    async def replace(self, name: bytes, data: bytes) -> None:
+        """Write a file aside and rename it over, as editors do."""
+        await self.write(b"aside", data)
+        await self.node(name)  # as the kernel does, which then knows what is in the way
+        await self.fs.rename(WHO, ROOT, b"aside", ROOT, name, 0)
+
 
 @asynccontextmanager
-async def machine(link: Link, nursery: trio.Nursery) -> AsyncIterator[Machine]:
+async def machine(
+    link: Link, nursery: trio.Nursery, belief_s: float = 1.0
+) -> AsyncIterator[Machine]:
     share = Share(link)
     await share.connect()
-    fs = Filesystem(share, Presentation(1000, 100), CACHING, nursery)
+    shown = Presentation(1000, 100, actimeo_s=belief_s)
+    fs = Filesystem(share, shown, replace(CACHING, believe_s=belief_s), nursery)
     await fs.start()
     try:
         yield Machine(fs)
@@ -105,20 +114,67 @@ async def machine(link: Link, nursery: trio.Nursery) -> AsyncIterator[Machine]:
         await fs.stop()
 
 
-@pytest.fixture
-async def machines(samba: Samba, nursery: trio.Nursery) -> AsyncIterator[list[Machine]]:
-    """Two machines that share a directory."""
+@asynccontextmanager
+async def two_machines(
+    samba: Samba, nursery: trio.Nursery, belief_s: float
+) -> AsyncIterator[list[Machine]]:
+    """Two machines that share a directory, and believe for so long what they were told."""
     place = samba["share"]
     place.empty()
     links = [
         link_to(samba, "share", replace(USUAL.policy, client_guid=uuid4().bytes), nursery)
         for _ in range(2)
     ]
-    async with machine(links[0], nursery) as one, machine(links[1], nursery) as two:
+    async with (
+        machine(links[0], nursery, belief_s) as one,
+        machine(links[1], nursery, belief_s) as two,
+    ):
         yield [one, two]
     for link in links:
         await link.close()
     place.empty()
+
+
+@pytest.fixture
+async def machines(samba: Samba, nursery: trio.Nursery) -> AsyncIterator[list[Machine]]:
+    """Two machines with everything as it usually is."""
+    async with two_machines(samba, nursery, 1.0) as both:
+        yield both
+
+
+@pytest.fixture
+async def strict(samba: Samba, nursery: trio.Nursery) -> AsyncIterator[list[Machine]]:
+    """Two machines that believe nothing but what a lease says."""
+    async with two_machines(samba, nursery, 0.0) as both:
+        yield both
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_two_strict_machines_are_one(strict: list[Machine], seed: int) -> None:
+    """Whatever one has done is true for the other as soon as the call has returned."""
+    chance, kept = Random(seed), dict[bytes, bytes]()
+    with trio.fail_after(60):
+        for step in range(STEPS):
+            who, name = chance.choice(strict), chance.choice(NAMES)
+            match chance.choice(["write", "patch", "replace", "remove", "read", "read", "read"]):
+                case "write":
+                    kept[name] = chance.randbytes(chance.randrange(200))
+                    await who.write(name, kept[name])
+                case "patch" if kept.get(name):
+                    offset, data = chance.randrange(len(kept[name])), chance.randbytes(20)
+                    old = kept[name]
+                    kept[name] = old[:offset] + data + old[offset + len(data) :]
+                    await who.write(name, data, offset)
+                case "replace":
+                    kept[name] = chance.randbytes(chance.randrange(200))
+                    await who.replace(name, kept[name])
+                case "remove" if name in kept:
+                    del kept[name]
+                    await who.remove(name)
+                case "read" if name in kept:
+                    assert await who.read(name) == kept[name], f"step {step}"
+                case "read":
+                    assert await who.node(name) is None, f"step {step}"
 
 
 @pytest.mark.parametrize("seed", range(4))
