@@ -7,13 +7,19 @@
 # $(USER) is always set by the login shell; it is meant only when it was typed.
 AS := $(if $(filter command line,$(origin USER)),$(USER))
 
+ROUNDS := 3
+DELAYS := 10,0
+PEERS := smbfs,rclone,smbnetfs,gvfs
+OUT := build/bench
+SIZES := $(if $(QUICK),--quick)
+
 help: ## say what there is
 	@echo 'make demo                        mount a share of a private Samba and use it'
 	@echo 'make demo SHARE=//nas/music USER=me   the same with a share of yours'
 	@echo 'make demo-stop                   unmount it and stop that Samba'
 	@echo 'make test                        run every test'
 	@echo 'make check                       only what needs no running: style and types'
-	@echo 'make bench                       measure how fast it is, in some minutes'
+	@echo 'make bench                       measure how fast it is, and its peers; an hour'
 	@echo 'make clean                       remove what these made'
 
 demo: ## SHARE=//server/share USER=name OPTIONS=mount,options MOUNTPOINT=directory
@@ -33,11 +39,16 @@ check:
 	@packaging/bootstrap test
 	@packaging/test check
 
-bench: ## ROUNDS=5
-	@packaging/bootstrap test
-	@.venv/bin/python -m tests.bench.kernel --rounds $(or $(ROUNDS),5)
-	@.venv/bin/python -m tests.bench.loopback --rounds $(or $(ROUNDS),5)
-	@.venv/bin/python -m tests.bench.together
+bench: ## ROUNDS=3 DELAYS=10,0 PEERS=smbfs,rclone QUICK=1 OUT=build/bench
+	@packaging/bootstrap bench
+	@mkdir -p $(OUT)
+	@.venv/bin/python -m tests.bench.kernel --rounds $(ROUNDS) | tee $(OUT)/kernel.txt
+	@.venv/bin/python -m tests.bench.loopback --rounds $(ROUNDS) $(SIZES) | tee $(OUT)/loopback.txt
+	@.venv/bin/python -m tests.bench.together | tee $(OUT)/together.txt
+	@.venv/bin/python -m tests.bench.heavy $(SIZES) | tee $(OUT)/heavy.txt
+	@.venv/bin/python -m tests.bench.distance.run --rounds $(ROUNDS) --delays $(DELAYS) \
+		--peers $(PEERS) --guest --out $(OUT) $(SIZES)
+	@echo 'All of it is in $(OUT).'
 
 clean: demo-stop
 	rm -rf --one-file-system .venv .demo build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

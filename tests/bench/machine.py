@@ -33,6 +33,13 @@ def cost(pid: int) -> Cost:
     return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(peak) * 1024 / MIB)
 
 
+def resident_mib(pid: int) -> float:
+    """How much memory a process has now."""
+    status = (PROC / str(pid) / "status").read_text()
+    [now] = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(now) * 1024 / MIB
+
+
 def used_ns(pid: int) -> int:
     """Processor time of a process so far, of its first thread alone but exactly."""
     return int((PROC / str(pid) / "schedstat").read_text().split()[0])
