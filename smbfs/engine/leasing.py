@@ -10,7 +10,8 @@ never keep.  And what is acknowledged must be part of what the break left us.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
 from smbfs.engine.dialect import Capabilities
 from smbfs.engine.exchange import Ask
@@ -62,6 +63,14 @@ class Break:
     epoch: int = 0
     must_ack: bool = False
     is_oplock: bool = False
+
+
+def within(wish: Wish | None, parent: bytes) -> Wish:
+    """The same wish, or one for nothing, by who has a lease on the directory with this key.
+
+    The server then does not break that lease for what is done by this open ([MS-SMB2] 3.3.5.9.11).
+    """
+    return replace(wish or Wish(os.urandom(16), 0), parent=parent)
 
 
 def asking(wish: Wish, capabilities: Capabilities) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:

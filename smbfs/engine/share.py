@@ -30,7 +30,7 @@ from smbfs.engine.exchange import Ask, Reply
 from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.engine.information import Information, from_create
-from smbfs.engine.leasing import Break, Grant, Wish, acknowledging, asking, granted
+from smbfs.engine.leasing import Break, Grant, Wish, acknowledging, asking, granted, within
 from smbfs.engine.link import Link
 from smbfs.engine.session import Tree
 from smbfs.engine.steps import (
@@ -83,6 +83,7 @@ class ShareFacts:
     write_size: int = SMALL
     list_size: int = SMALL
     posix: bool = False
+    leases_directories: bool = False
     is_encrypted: bool = False
 
     def has(self, attribute: int) -> bool:
@@ -133,6 +134,7 @@ class Share:
     def __init__(self, link: Link, prefix: str = "") -> None:
         self.facts = ShareFacts()
         self._link = link
+        self._key_of: Callable[[str], bytes] = lambda path: b""
         self._manners = Manners(prefix)
 
     async def connect(self) -> None:
@@ -174,6 +176,10 @@ class Share:
     def hear(self, broken: Callable[[Break], None], lost: Callable[[], None]) -> None:
         """Take who is told at once of every break of a lease, and of every lost connection."""
         self._link.on_break, self._link.on_loss = broken, lost
+
+    def know_directories(self, key_of: Callable[[str], bytes]) -> None:
+        """Take who knows the key of the lease on a directory, by its path; b"" for none."""
+        self._key_of = key_of
 
     async def acknowledge(self, broken: Break, state: int) -> None:
         """Tell the server that the duties of a break are done; never raises.
@@ -290,8 +296,11 @@ class Share:
             raise StatusError(Status.NAME_TOO_LONG, "CREATE", path)
         level: int = Oplock.NONE
         leases: tuple[tuple[bytes, bytes], ...] = ()
-        if how.lease is not None:
-            level, leases = asking(how.lease, tree.session.capabilities)
+        # What is done in a directory that we have a lease on is no news to us.
+        key = self._key_of(path.rpartition("\\")[0]) if path else b""
+        wish = within(how.lease, key) if key else how.lease
+        if wish is not None:
+            level, leases = asking(wish, tree.session.capabilities)
         body = CreateRequest(
             requested_oplock_level=level,
             desired_access=how.access,
@@ -355,6 +364,7 @@ def _facts(tree: Tree, found: Sequence[Any]) -> ShareFacts:
         write_size=capabilities.max_write,
         list_size=min(capabilities.max_transact, LIST_SIZE),
         posix=capabilities.posix,
+        leases_directories=capabilities.leasing and capabilities.directory_leasing,
         is_encrypted=tree.seal or tree.session.guard.must_seal,
     )
     for one in found:

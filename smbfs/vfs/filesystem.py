@@ -78,6 +78,7 @@ class Filesystem:
         holes = Holes(presentation.sparse, self.volume.refused)
         self.content = Content(share, inodes, policy, nursery, steady, holes, idle)
         self.coherence = Coherence(self.volume, self.content.leases, idle, nursery)
+        self.volume.watches.lean_on(self.content.leases)
         self._ahead = LookAhead(self.volume, self.content) if policy.looks_ahead else None
         self._directories = count(1)
 

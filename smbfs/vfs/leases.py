@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class Leases:
     _leases: dict[bytes, Lease] = field(default_factory=dict)
     _files: dict[Lease, File] = field(default_factory=dict)
     _early: OrderedDict[bytes, Break] = field(default_factory=OrderedDict)
+    _directories: dict[bytes, Callable[[], None]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -54,6 +56,13 @@ class Leases:
             return None if file.lease.is_oplock else file.lease
         lease = Lease(os.urandom(16))
         self._leases[lease.key] = lease
+        return lease
+
+    def of_directory(self, on_break: Callable[[], None]) -> Lease:
+        """A lease to ask for when a directory is opened; it is told when it does not hold."""
+        lease = Lease(os.urandom(16))
+        self._leases[lease.key] = lease
+        self._directories[lease.key] = on_break
         return lease
 
     def answered(self, lease: Lease, handle: Handle, writes: bool) -> None:
@@ -97,6 +106,7 @@ class Leases:
         """Note that no handle with this key is left: the server has forgotten it as well."""
         self._leases.pop(lease.key, None)
         self._files.pop(lease, None)
+        self._directories.pop(lease.key, None)
         lease.state = 0
 
     def knows(self, key: bytes) -> bool:
@@ -116,6 +126,8 @@ class Leases:
         if lost is None:
             return None
         lease.is_contended |= bool(lost & WRITE)
+        if (on_break := self._directories.get(lease.key)) is not None:
+            on_break()
         return lease, self._files.get(lease), lost
 
     def lost_all(self) -> list[tuple[File, int]]:
@@ -123,8 +135,11 @@ class Leases:
         fallen = [(file, lease.state) for lease, file in self._files.items()]
         for lease in list(self._leases.values()):
             lease.state = 0
+        for on_break in list(self._directories.values()):
+            on_break()
         self._leases.clear()
         self._files.clear()
+        self._directories.clear()
         self._early.clear()
         return fallen
 

@@ -1,8 +1,9 @@
 """Directories that the server watches for us, so that their names are believed for longer.
 
-A directory whose names are asked for again and again gets a handle of its own and an outstanding
-CHANGE_NOTIFY; then it is listed once more, and from there on what is known of its names holds
-until the server tells of a change, or until it is too old all the same.
+A directory whose names are asked for again and again gets a handle of its own with a lease, or
+where the server leases no directories, an outstanding CHANGE_NOTIFY; then it is listed once more,
+and from there on what is known of its names holds until the server tells of a change, or until it
+is too old all the same.  A lease says nothing of what has changed: with its break the watch ends.
 
 Easily broken: what happened between two notices is told by the next one, so the handle that began
 stays; our own changes are told as well, and what fits what we know is no news; and a handle on a
@@ -13,14 +14,16 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import trio
 
+from smbfs.cache.lease import HANDLE, READ, Lease
 from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.engine.information import Listed
+from smbfs.engine.leasing import Wish
 from smbfs.engine.steps import list_directory, query_all
 from smbfs.engine.watching import NameChange, change_notify
 from smbfs.errors import SmbError, StatusError
@@ -31,6 +34,7 @@ from smbfs.wire.status import Status
 from smbfs.wire.units import from_wire
 
 if TYPE_CHECKING:
+    from smbfs.vfs.leases import Leases
     from smbfs.vfs.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -40,6 +44,7 @@ SIZE = 16 * 1024  # of an answer: some hundred names
 MOST = 256  # directories that are watched at a time
 ASKED = 3  # times that the server was asked for names of a directory before it is watched
 WITHIN_S = 5.0  # so many times within this
+BRIEF, BRIEF_S = 8, 1.0  # so many leases that lasted no longer are worth nothing here
 IDLE_S = 30.0  # a watch that nobody had any use of ends
 PAUSE_S = 0.02  # between two notices: a busy directory must not be answered name by name
 PAGE = 128 * 1024
@@ -68,6 +73,13 @@ class Watch:
     handle: Handle | None = None
     opened: trio.Event = field(default_factory=trio.Event)  # or it never will be
     since: Moment | None = None  # what was asked after this is believed
+    lease: Lease | None = None
+    broken: trio.Event = field(default_factory=trio.Event)
+
+    def fell(self) -> None:
+        """Believe no more: the lease does not hold."""
+        self.since = None
+        self.broken.set()
 
 
 class Watches:
@@ -79,6 +91,21 @@ class Watches:
         self._asked: OrderedDict[Inode, list[float]] = OrderedDict()
         self._watches: OrderedDict[Inode, Watch] = OrderedDict()
         self._refusals = 0
+        self._leases: Leases | None = None  # with which directories are leased
+        self._brief = 0  # leases that were broken at once, maybe by ourselves
+
+    def lean_on(self, leases: Leases) -> None:
+        """Take who keeps the leases of the mount."""
+        self._leases = leases
+        self._volume.share.know_directories(self._key_of)
+
+    def _key_of(self, path: str) -> bytes:
+        """The key of the lease on a directory, by its path."""
+        for watch in self._watches.values():
+            lease, handle = watch.lease, watch.handle
+            if lease is not None and lease.may_read and handle is not None and handle.path == path:
+                return lease.key
+        return b""
 
     def since_s(self, inode: Inode) -> float:
         """Since when the names of a directory are watched without a gap; inf if they are not."""
@@ -137,6 +164,8 @@ class Watches:
         watch.since = None
         if watch.handle is not None:
             watch.handle.close_soon()
+        if watch.lease is not None and self._leases is not None and not watch.lease.coming:
+            self._leases.forget(watch.lease)
         watch.scope.cancel()
 
     async def _run(self, watch: Watch) -> None:
@@ -155,9 +184,45 @@ class Watches:
         volume, inode = self._volume, watch.inode
         path = volume.inodes.path(inode)
         with trio.CancelScope(shield=True):  # it ends: the connection sees to that
-            handle, _ = await volume.share.open(path, How.listing())
+            handle = await self._opened(watch, path)
         watch.handle = handle
         watch.opened.set()
+        if watch.lease is not None and watch.lease.may_read:
+            await self._while_leased(watch, handle)
+            return
+        await self._while_notified(watch, handle)
+
+    async def _opened(self, watch: Watch, path: str) -> Handle:
+        """Open a directory, under a lease if the server grants one."""
+        share, leases = self._volume.share, self._leases
+        is_leased = self._volume.policy.leases and share.facts.leases_directories
+        if leases is None or not is_leased or self._brief >= BRIEF:
+            return (await share.open(path, How.listing()))[0]
+        lease = watch.lease = leases.of_directory(watch.fell)
+        lease.asking(trio.current_time())
+        try:
+            how = replace(How.listing(), lease=Wish(lease.key, READ | HANDLE))
+            handle, _ = await share.open(path, how)
+        except BaseException:
+            lease.refused()
+            raise
+        leases.answered(lease, handle, writes=False)
+        lease.arrived()
+        return handle
+
+    async def _while_leased(self, watch: Watch, handle: Handle) -> None:
+        """Believe what is listed now until the lease is broken, or nobody had any use of it."""
+        leased_at_s = trio.current_time()
+        await self._listed(watch, handle)
+        while not watch.broken.is_set():
+            with trio.move_on_after(IDLE_S):
+                await watch.broken.wait()
+            if trio.current_time() - watch.used_at_s > IDLE_S:
+                return
+        self._brief += trio.current_time() - leased_at_s < BRIEF_S
+
+    async def _while_notified(self, watch: Watch, handle: Handle) -> None:
+        """Believe what is listed now and what the server tells of it."""
         may_be_going = True
         while True:
             posted = await handle.post(change_notify(SIZE, NAMES))
@@ -199,7 +264,8 @@ class Watches:
             is_same = known is not None and one.information.file_id == known.inode.node
             if known is not None and is_same and known.seen.at_s < asked.at_s:
                 known.seen = asked
-        watch.since = asked
+        if not watch.broken.is_set():
+            watch.since = asked
 
     def _heard(self, watch: Watch, changes: list[NameChange] | None) -> None:
         """Take in what the server tells; what does not fit what we know is asked again."""

@@ -125,7 +125,12 @@ class ScriptedTree:
 
     def __post_init__(self) -> None:
         self.capabilities = SimpleNamespace(
-            max_read=1 << 20, max_write=1 << 20, max_transact=1 << 20, posix=False
+            max_read=1 << 20,
+            max_write=1 << 20,
+            max_transact=1 << 20,
+            posix=False,
+            leasing=True,
+            directory_leasing=False,
         )
         self.session = SimpleNamespace(
             capabilities=self.capabilities, guard=SimpleNamespace(must_seal=False)

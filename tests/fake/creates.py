@@ -91,6 +91,8 @@ def _create_contexts(made: Open, body: CreateRequest) -> bytes:
         grant.lease_flags = 0
         if not isinstance(grant, LeaseV1):
             grant.epoch += 1
+            made.volume.within.append((made.entry.name, grant.parent_lease_key))
+            grant.lease_flags, grant.parent_lease_key = 0, bytes(16)
         found.append((REQUEST_LEASE, bytes(grant)))
     elif body.requested_oplock_level != Oplock.LEASE and not made.node.is_directory:
         made.oplock = body.requested_oplock_level

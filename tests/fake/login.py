@@ -86,6 +86,7 @@ class Nature:
     posix: bool = False
     large_mtu: bool = True
     leasing: bool = True
+    directory_leasing: bool = False
     validates: bool = True  # knows FSCTL_VALIDATE_NEGOTIATE_INFO
     max_transact: int = 8 << 20
     max_read: int = 8 << 20
@@ -145,6 +146,7 @@ def _capabilities(nature: Nature, dialect: int) -> int:
     if dialect >= Dialect.SMB_2_1:
         bits |= GlobalCapabilities.LARGE_MTU if nature.large_mtu else 0
         bits |= GlobalCapabilities.LEASING if nature.leasing else 0
+        bits |= GlobalCapabilities.DIRECTORY_LEASING if nature.directory_leasing else 0
     if dialect in ENCRYPTING and dialect < Dialect.SMB_3_1_1 and nature.ciphers:
         bits |= GlobalCapabilities.ENCRYPTION
     return bits

@@ -208,6 +208,7 @@ class Volume:
         self.share_type = share_type
         self.flags = flags
         self.room = room
+        self.within: list[tuple[str, bytes]] = []  # what was opened, and the key of its directory
         self.strict_rename = strict_rename
         self.abilities = Abilities()
         self.serial = 0x5EED_F00D

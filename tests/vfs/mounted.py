@@ -24,7 +24,7 @@ from smbfs.vfs.presentation import Presentation
 from smbfs.vfs.volume import Volume
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
-from tests.fake.login import PASSWORD, USER
+from tests.fake.login import PASSWORD, USER, Nature
 from tests.fake.messages import Answer, failed
 from tests.fake.script import BadDay
 from tests.fake.server import FakeServer
@@ -167,10 +167,11 @@ async def mounted(
     *,
     prefix: str = "",
     policy: DataPolicy | None = None,
+    nature: Nature | None = None,
     **options: Any,
 ) -> AsyncIterator[Mounted]:
     """Mount a share of a fake server; afterwards nothing is open there."""
-    server = FakeServer(share or Share_())
+    server = FakeServer(share or Share_(), nature=nature or Nature())
     async with trio.open_nursery() as nursery:
         link = Link(
             Target("fake", server.volume.name),
