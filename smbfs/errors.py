@@ -42,6 +42,12 @@ class ConnectionLost(SmbError):
     """There is nobody to ask; what was asked may or may not have happened."""
 
 
+class ServerAway(ConnectionLost):
+    """The server did not answer a moment ago, and nobody is kept waiting for it."""
+
+    errno = errno.EHOSTDOWN
+
+
 class ServerSilent(ConnectionLost):
     """The socket lives, but the answer did not come in time."""
 

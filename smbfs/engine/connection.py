@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from smbfs.engine.backlog import Backlog
 from smbfs.engine.dialect import SMB1_ONLY, looks_like_smb1
 from smbfs.engine.exchange import (
     Ask,
@@ -63,6 +64,7 @@ class Connection:
         self.lost = trio.Event()
         self.paces = {Command.READ: Pace(), Command.WRITE: Pace()}
         self._stream = stream
+        self._backlog = Backlog(stream)
         self._frames = Frames(stream, exchange.limit, netbios=netbios)
         self._echo_interval_s = echo_interval_s
         self._on_break = on_break
@@ -202,7 +204,7 @@ class Connection:
         """
         rest = frame if self._outbox else send_now(self._stream, frame)
         if rest is not frame:
-            self._heard_at = trio.current_time()  # as in `_send`
+            self._backlog.sent(sum(map(len, frame)))
         if rest:
             self._outbox.append(rest)
             self._outbox_filled.set()
@@ -321,19 +323,22 @@ class Connection:
             self._look_at_the_clock(trio.current_time())
 
     def _waiting(self) -> list[Slot]:
+        # Who waited may have gone, by a deadline of his own: the answer is owed all the same.
         slots = self.exchange.outstanding.values()
-        return [slot for slot in slots if not slot.abandoned and not slot.ask.patient]
+        return [slot for slot in slots if slot.error is None and not slot.ask.patient]
 
     def _look_at_the_clock(self, now: float) -> None:
         if self._frames.received != self._received:  # part of a frame is a sign of life too
             self._hear(now)
+        if self._backlog.shrinks():
+            self._heard_at = now
         timeout_s = self.exchange.timeout_s
         overdue = self.exchange.expired(now)
         if overdue and now - self._heard_at >= timeout_s:
             self.lose(ServerSilent(f"{self.server} did not answer in {timeout_s:g} s"))
             return
         for slot in overdue:  # it is slow, then, and not silent
-            if now - slot.deadline >= (PATIENCE - 1) * timeout_s:
+            if not slot.abandoned and now - slot.deadline >= (PATIENCE - 1) * timeout_s:
                 self._give_up(slot)
         self._break_the_silence(now)
 

@@ -316,12 +316,9 @@ class Exchange:
         return slots
 
     def expired(self, now: float) -> list[Slot]:
-        """The slots whose answer is overdue and is waited for."""
-        return [
-            slot
-            for slot in self.outstanding.values()
-            if slot.deadline <= now and not slot.abandoned
-        ]
+        """The slots whose answer is overdue, whether anybody waits for it still or not."""
+        slots = self.outstanding.values()
+        return [slot for slot in slots if slot.deadline <= now and slot.error is None]
 
 
 def _payload(parts: tuple[Blob, ...]) -> int:

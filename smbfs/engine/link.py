@@ -4,11 +4,15 @@ Single flight: however many callers wait, one attempt is under way, and its fail
 failure.  An attempt belongs to nobody who asks, so that a caller who is cancelled takes nothing
 away from the others.  Recovery of open handles builds on `generation`: a handle of an older
 generation is lost, never silently another file.
+
+A server that did not answer once is away: from then on a call waits for it no longer than a
+moment, and one task goes on trying, so that whoever calls when it is back need not wait at all.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,7 +28,7 @@ from smbfs.engine.greeting import Dial, greet
 from smbfs.engine.leasing import Break, read_break
 from smbfs.engine.session import Session, Tree, connect_tree, set_up
 from smbfs.engine.states import LINK, LinkEvent, LinkState, Machine
-from smbfs.errors import ConnectionLost, Refused, SmbError
+from smbfs.errors import ConnectionLost, Refused, ServerAway, ServerSilent, SmbError
 from smbfs.wire.codec import WireError
 from smbfs.wire.messages import NegotiateRequest
 
@@ -32,6 +36,8 @@ log = logging.getLogger(__name__)
 
 NEGOTIATE_LIMIT = 128 * 1024  # nothing longer is expected before the sizes are agreed
 COOL_DOWN_S = 1.0  # after a failed attempt its answer serves those who ask meanwhile
+AWAY_S = 1.0  # how long a call waits for a server that is known to be away
+PROBE_S = 4.0  # the longest pause between two attempts to find it again
 REFUSED_COOL_DOWN_S = 30.0  # a wrong password tried again and again locks accounts
 
 
@@ -52,6 +58,7 @@ class _Attempt:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     tree: Tree | None = None
     error: SmbError | None = None
+    began_at: float = field(default_factory=trio.current_time)
     ended_at: float = 0.0
 
 
@@ -80,6 +87,8 @@ class Link:
         self._tree: Tree | None = None
         self._connection: Connection | None = None
         self._previous_session = 0
+        self._away: SmbError | None = None  # why the server is taken to be away
+        self._is_probing = False
 
     @property
     def live(self) -> Tree | None:
@@ -93,15 +102,49 @@ class Link:
             return tree
         if self.machine.state is LinkState.ENDED:
             raise self._given_up()
+        self._note_loss()
+        attempt = self._attempted()
+        with trio.move_on_at(attempt.began_at + (math.inf if self._away is None else AWAY_S)):
+            await attempt.finished.wait()
+        if attempt.tree is not None:
+            return attempt.tree
+        error = attempt.error or self._away
+        assert error is not None
+        if self._away is not None and self.generation:
+            raise ServerAway(str(error)) from error
+        raise lost_again(error)
+
+    def _attempted(self) -> _Attempt:
+        """The attempt that is under way or was a moment ago, or a new one."""
         attempt = self._attempt
         if attempt is None or (attempt.finished.is_set() and not self._is_cooling(attempt)):
             attempt = self._attempt = _Attempt()
             self._nursery.start_soon(self._try, attempt)
-        await attempt.finished.wait()
-        if attempt.tree is not None:
-            return attempt.tree
-        assert attempt.error is not None
-        raise lost_again(attempt.error)
+        return attempt
+
+    def _is_gone(self, error: SmbError) -> None:
+        """Note that the server is away, and look out for it."""
+        if isinstance(error, Refused) or self.machine.state is LinkState.ENDED:
+            return
+        self._away = error
+        if self.generation and not self._is_probing:
+            self._is_probing = True
+            self._nursery.start_soon(self._probe)
+
+    async def _probe(self) -> None:
+        """Try again and again until the server is back, or refuses us."""
+        log.warning("%s is away: calls fail at once until it is back", self.target.host)
+        pause_s = COOL_DOWN_S
+        try:
+            while self._away is not None and self.machine.state is not LinkState.ENDED:
+                await trio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PROBE_S)
+                attempt = self._attempted()
+                await attempt.finished.wait()
+                if isinstance(attempt.error, Refused):
+                    return
+        finally:
+            self._is_probing = False
 
     def _is_cooling(self, attempt: _Attempt) -> bool:
         if attempt.error is None:
@@ -127,7 +170,9 @@ class Link:
                 attempt.error = attempt.error or ConnectionLost("the attempt was given up")
                 self._drop()
                 self._step(LinkEvent.FAILED)
+                self._is_gone(attempt.error)
             else:
+                self._away = None
                 self.generation += 1
                 self._step(LinkEvent.CONNECTED)
             attempt.finished.set()
@@ -220,6 +265,8 @@ class Link:
             log.warning("%s: connection lost: %s", self.target, reason)
             self._step(LinkEvent.BROKE)
             self.on_loss()
+            if isinstance(reason, ServerSilent):  # it would not answer the next call either
+                self._is_gone(reason)
 
     def _broke(self, view: memoryview) -> None:
         try:

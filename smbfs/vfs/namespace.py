@@ -23,7 +23,7 @@ from smbfs.engine.controls import try_sparse
 from smbfs.engine.how import How
 from smbfs.engine.information import Information
 from smbfs.engine.steps import Step, query_all, query_space, set_basic
-from smbfs.errors import SmbError, StatusError
+from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.fuse.server import MISS, Attributes, Change, Entry, FileHandle, Miss, Space
 from smbfs.vfs.inode import Inode, Moment
 from smbfs.vfs.links import special_of
@@ -168,7 +168,11 @@ async def getattr(volume: Volume, inode: Inode, *, for_target: bool = False) -> 
     if not volume.is_fresh(inode) and inode.look is not None:
         await inode.look.wait()
     if not volume.is_fresh(inode):
-        await refresh(volume, inode, for_target=for_target)
+        try:
+            await refresh(volume, inode, for_target=for_target)
+        except ConnectionLost:
+            if inode is not volume.inodes.root:
+                raise  # the mounted folder is there whether the server is or not
     return volume.attributes(inode)
 
 
@@ -283,7 +287,12 @@ async def statfs(volume: Volume) -> Space:
     """How large and how full the share is, asked at most every two seconds."""
     now_s = trio.current_time()
     if volume.space is None or now_s - volume.space_at_s >= SPACE_S:
-        _, size = await volume.share.on("", How.looking(), query_space())
+        try:
+            _, size = await volume.share.on("", How.looking(), query_space())
+        except ConnectionLost:
+            if volume.space is None:
+                raise
+            return volume.space  # or df would fail for all other file systems as well
         unit = max(size.sectors_per_allocation_unit * size.bytes_per_sector, 1)
         volume.space = Space(
             block_size=unit,

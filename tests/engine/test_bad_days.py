@@ -198,6 +198,8 @@ async def test_the_work_fails(
             expect_log("ERROR .* the connection is closed")
         if issubclass(kind, ConnectionLost | Tampered):
             expect_log("connection lost")
+        if kind is ServerSilent:
+            expect_log("is away")
         with pytest.raises(kind, match=match):
             await work(share)
         assert trio.current_time() < 20

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smbfs.crypto import GmacSigner, HmacSigner
 from smbfs.engine.exchange import Ask, Broken, Finished, Guard, Late
-from smbfs.errors import ConnectionLost, Tampered
+from smbfs.errors import ConnectionLost, ServerSilent, Tampered
 from smbfs.wire.codec import WireError
 from smbfs.wire.file_messages import CloseRequest, WriteRequest
 from smbfs.wire.header import BREAK_MESSAGE_ID, Command, Header, HeaderFlags, split_chain
@@ -127,6 +127,8 @@ def test_deadlines() -> None:
     assert one.expired(114.9) == []
     assert one.expired(115.0) == [hasty]
     hasty.abandoned = True
+    assert one.expired(1e9) == [hasty], "the answer is owed all the same"
+    hasty.error = ServerSilent("given up")
     assert one.expired(1e9) == []
     assert patient.deadline == float("inf")
 

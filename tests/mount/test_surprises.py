@@ -198,6 +198,7 @@ def test_a_mount_that_is_read_only(odd_shares: Samba) -> None:
 
 
 def test_a_share_that_tells_case_apart(odd_shares: Samba) -> None:
+    odd_shares["sensitive"].empty()
     with MountedShare(odd_shares, "sensitive", limit_s=TEST_S) as mounted:
         path = mounted.path
         (path / "name").write_bytes(b"small")

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -65,6 +66,34 @@ def test_deadlines_of_data(private: Samba, call: str) -> None:
         if call != "close":
             with contextlib.suppress(OSError):
                 os.close(fd)
+
+
+@proves(
+    "LOSS-9 A server that did not answer is taken to be away: from then on a call that needs it "
+    "fails within two seconds, the mounted folder itself and `df` tell what was last known, and "
+    "five seconds after it is back the mount works, whether anybody called meanwhile or not."
+)
+def test_a_server_that_is_away(private: Samba) -> None:
+    with MountedShare(private, "share", "timeout=4", "actimeo=0") as mounted:
+        (mounted.path / "file").write_text("before")
+        space = os.statvfs(mounted.path)
+        private.freeze()
+        with fails(errno.ETIMEDOUT, errno.EHOSTDOWN):
+            os.stat(mounted.path / "file")
+        time.sleep(2.5)
+        for _ in range(3):
+            started = time.monotonic()
+            with fails(errno.ETIMEDOUT, errno.EHOSTDOWN):
+                os.stat(mounted.path / "file")
+            assert time.monotonic() - started < 2
+            assert stat.S_ISDIR(os.stat(mounted.path).st_mode)
+            assert os.statvfs(mounted.path).f_blocks == space.f_blocks
+        private.kill()
+        private.start()
+        time.sleep(5)
+        started = time.monotonic()
+        assert (mounted.path / "file").read_text() == "before"
+        assert time.monotonic() - started < 2
 
 
 @proves(

@@ -288,7 +288,7 @@ def test_flock_knows_no_deadlock() -> None:
     on_mock_time(main)
 
 
-@pytest.mark.logs("connection lost")
+@pytest.mark.logs("connection lost", "is away")
 @pytest.mark.parametrize("is_here", [True, False])
 def test_a_dead_server_ends_the_wait(is_here: bool) -> None:
     async def main() -> None:
