@@ -98,6 +98,11 @@ async def lookup(volume: Volume, parent: Inode, name: bytes) -> Entry:
         await volume.forget_old_targets()
         if (entry := lookup_now(volume, parent, name)) is not MISS:
             return entry
+    if (
+        await volume.together.asks(parent, name)
+        and (entry := lookup_now(volume, parent, name)) is not MISS
+    ):
+        return entry
     asked = volume.moment()
     volume.watches.asked(parent)
     inode = await found(volume, parent, name)
@@ -167,6 +172,8 @@ async def getattr(volume: Volume, inode: Inode, *, for_target: bool = False) -> 
     """What stat tells of a file; ``for_target`` if the kernel waits for where a link leads."""
     if not volume.is_fresh(inode) and inode.look is not None:
         await inode.look.wait()
+    if not volume.is_fresh(inode) and inode.places and not inode.opens:
+        await volume.together.asks(*next(reversed(inode.places)))
     if not volume.is_fresh(inode):
         try:
             await refresh(volume, inode, for_target=for_target)

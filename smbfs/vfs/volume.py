@@ -33,6 +33,7 @@ from smbfs.vfs.presentation import Presentation
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import attributes_of
 from smbfs.vfs.steady import Steadiness
+from smbfs.vfs.together import Together
 from smbfs.vfs.watch import Watches
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Volume:
     idle: IdleHandles
     directories: Directories = field(init=False)
     watches: Watches = field(init=False)
+    together: Together = field(init=False)
     steady: Steadiness = field(default_factory=Steadiness)
     listings: dict[FileHandle, Listing] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # what it said no to and is not asked again
@@ -73,6 +75,7 @@ class Volume:
     def __post_init__(self) -> None:
         self.directories = Directories(self, self.policy.directories)
         self.watches = Watches(self, self.policy.watches)
+        self.together = Together(self, self.policy.looks_ahead)
 
     def moment(self) -> Moment:
         """Mark when a question is sent."""
