@@ -20,9 +20,8 @@ from smbfs.engine.how import How
 from smbfs.engine.information import Listed
 from smbfs.engine.steps import list_directory
 from smbfs.errors import SmbError
-from smbfs.vfs.inode import Inode, Moment
+from smbfs.vfs.inode import Inode, Raw
 from smbfs.vfs.special import is_plain
-from smbfs.wire.units import from_wire
 
 if TYPE_CHECKING:
     from smbfs.vfs.volume import Volume
@@ -48,6 +47,8 @@ class Together:
 
     async def asks(self, parent: Inode, name: bytes) -> bool:
         """Note that a known name is to be asked for; whether all of its directory were instead."""
+        if self._is_told(parent, name):
+            return True
         if (done := self._under_way.get(parent)) is None:
             if not self._is_worth_it(parent, name):
                 return False
@@ -55,7 +56,19 @@ class Together:
             self._volume.inodes.opened(parent)  # so that the names are noted that we remove
             self._volume.nursery.start_soon(self._run, parent, done)
         await done.wait()
+        self._is_told(parent, name)
         return True
+
+    def _is_told(self, parent: Inode, name: bytes) -> bool:
+        """Learn what a listing of a moment ago says of one file; whether it says anything.
+
+        Not of all when it comes: on a slow machine that would take as long as it is believed.
+        """
+        snapshot, belief_s = parent.listed, self._volume.presentation.belief_s(False)
+        raw = snapshot.entries.get(name) if snapshot is not None else None
+        if raw is None or trio.current_time() - raw.asked.at_s >= belief_s:
+            return False
+        return self._learn(parent, raw)
 
     def _is_worth_it(self, parent: Inode, name: bytes) -> bool:
         size = len(parent.children)
@@ -97,17 +110,16 @@ class Together:
             return  # it has grown too much
         found: list[Listed] = [one for page in listed if page for one in page]
         volume.directories.keep_despite_changes(parent, found, asked)
-        names = volume.presentation.names
-        for one in found:
-            self._learn(parent, from_wire(one.name, names), one, asked)
 
-    def _learn(self, parent: Inode, name: bytes, listed: Listed, asked: Moment) -> None:
-        """Believe of a known file what its directory says of it."""
-        known = parent.children.get(name)
-        if known is None or known.inode.opens or not is_plain(listed.information):
-            return
+    def _learn(self, parent: Inode, raw: Raw) -> bool:
+        """Believe of a known file what its directory says of it, unless we know it better."""
+        known, information = parent.children.get(raw.name), raw.listed.information
+        if known is None or known.inode.opens or not is_plain(information):
+            return False
         inode = known.inode
-        is_newer = inode.seen.at_s > asked.at_s or inode.changed > asked.tick
-        if not is_newer and known.seen.at_s <= asked.at_s:
-            place = self._volume.inodes.place
-            place(parent, name, listed.information, None, asked, is_listed=True)
+        is_newer = inode.seen.at_s >= raw.asked.at_s or inode.changed > raw.asked.tick
+        if is_newer or known.seen.at_s > raw.asked.at_s:
+            return False
+        place = self._volume.inodes.place
+        place(parent, raw.name, information, None, raw.asked, is_listed=True)
+        return True
