@@ -17,11 +17,12 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from smbfs.fuse.server import Node
+from smbfs.fuse.server import Names, Node
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ class Writer(Protocol):
 
     def expire_name(self, parent: Node, name: bytes) -> None:
         """Have a name looked up again."""
+
+    def release_name(self, parent: Node, name: bytes) -> None:
+        """Have a name forgotten, and what it leads to, unless that is in use."""
 
     def remove_name(self, parent: Node, name: bytes, node: Node) -> None:
         """Have a name forgotten, and its watchers told."""
@@ -116,6 +120,10 @@ class OnlyAttributes:
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """Leave a name for as long as the kernel was told to believe it."""
 
+    def names_unneeded(self, names: Names, then: Callable[[], None]) -> None:
+        """Leave it to the kernel to let go when it is short of memory."""
+        then()
+
     def data_known(self, node: Node, offset: int, data: bytes) -> None:
         """Leave it to the kernel to ask."""
 
@@ -155,6 +163,16 @@ class Notices:
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """Drop a name that is gone."""
         self._post(parent, partial(self._writer.remove_name, parent, name, node))
+
+    def names_unneeded(self, names: Names, then: Callable[[], None]) -> None:
+        """Let go of names and of what they lead to; what is not held any more is passed over."""
+
+        def release() -> None:
+            for parent, name in names:
+                with suppress(OSError):
+                    self._writer.release_name(parent, name)
+
+        self._post(names[0][0], release, then)
 
     def data_known(self, node: Node, offset: int, data: bytes) -> None:
         """Put bytes into the kernel's cache before anybody asks for them."""

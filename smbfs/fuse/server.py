@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Node = NewType("Node", int)
 FileHandle = NewType("FileHandle", int)
+Names = list[tuple[Node, bytes]]  # each in a directory
 T = TypeVar("T")
 Data = bytes | bytearray | memoryview
 
@@ -193,6 +194,9 @@ class Kernel(Protocol):
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """A name is gone."""
 
+    def names_unneeded(self, names: Names, then: Callable[[], None]) -> None:
+        """Let go of names and of what they lead to; ``then`` is called as in `data_changed`."""
+
     def data_known(self, node: Node, offset: int, data: bytes) -> None:
         """Put bytes into the kernel's cache before anybody asks for them."""
 
@@ -219,6 +223,10 @@ class Deaf:
 
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         """Tell nobody."""
+
+    def names_unneeded(self, names: Names, then: Callable[[], None]) -> None:
+        """Tell nobody, which is done at once."""
+        then()
 
     def data_known(self, node: Node, offset: int, data: bytes) -> None:
         """Tell nobody."""

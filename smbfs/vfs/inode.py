@@ -226,6 +226,12 @@ class Inode:
         return self.kind == stat.S_IFDIR
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it is a file that nobody uses, and that only the kernel's memory keeps."""
+        is_used = self.opens or self.held or self.file is not None or self.grave is not None
+        return not is_used and not self.is_directory and self.lookups > 0
+
+    @property
     def seems_empty(self) -> bool:
         """Whether all that was in a directory when it was listed has been removed."""
         listed = self.listed

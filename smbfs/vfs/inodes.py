@@ -19,9 +19,11 @@ import errno
 import hashlib
 import logging
 import stat
+from itertools import islice
 
 from smbfs.engine.information import Information, Listed
 from smbfs.fuse.server import ROOT, Node
+from smbfs.vfs.identity import has_changed, is_another, is_recycled, is_same
 from smbfs.vfs.inode import NEVER, Inode, Moment, Name, Raw, folded
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import kind_of
@@ -115,7 +117,7 @@ class Inodes:
         """
         kind = kind_of(information, special)
         here = parent.children.get(name)
-        inode = here.inode if here and _is_same(here.inode, information, kind) else None
+        inode = here.inode if here and is_same(here.inode, information, kind) else None
         inode = inode or self._known(parent, information, kind, seen)
         if inode is None:
             number = self._number(parent, name, information, kind)
@@ -143,7 +145,7 @@ class Inodes:
             information.links = old.links  # or another name of a file with a grave
         if not information.file_id:
             information.file_id = old.file_id
-        if inode.file and inode.seen is not NEVER and _has_changed(old, information):
+        if inode.file and inode.seen is not NEVER and has_changed(old, information):
             inode.file.lost_belief()
         was_link = inode.special is not None  # and not a node that was made just now
         if inode.kind == stat.S_IFLNK and was_link and inode.special != special:
@@ -230,6 +232,18 @@ class Inodes:
             inode.lookups = max(inode.lookups - count, 0)
             self._reap(inode)
 
+    def idle_names(self, count: int) -> list[tuple[Node, bytes]]:
+        """Names of closed files that the kernel has held for longest; the next call goes on.
+
+        Looks at no more than ``count`` nodes.
+        """
+        names: list[tuple[Node, bytes]] = []
+        for node in list(islice(self._nodes, count)):
+            inode = self._nodes[node] = self._nodes.pop(node)
+            if inode.is_idle:
+                names += [(parent.node, name) for parent, name in inode.places]
+        return names
+
     def opened(self, inode: Inode) -> None:
         """Count an open file or directory."""
         inode.opens += 1
@@ -264,9 +278,9 @@ class Inodes:
     ) -> Inode | None:
         """The file known by this id, if that is the one found here now."""
         known = self._keys.get((information.file_id, kind)) if information.file_id else None
-        if known is None or _is_recycled(known, information):
+        if known is None or is_recycled(known, information):
             return None
-        if _is_another(known, information):
+        if is_another(known, information):
             if known.is_directory:  # what was known of its names is not true of this one's
                 self._unkey(known)
                 return None
@@ -349,45 +363,3 @@ class Inodes:
 def _is_variant(place: tuple[Inode, bytes], other: tuple[Inode, bytes]) -> bool:
     """Whether two places differ by the case of the name at most."""
     return folded(*place) == folded(*other)
-
-
-def _is_same(known: Inode, information: Information, kind: int) -> bool:
-    """Whether what is at a known file's name is still that file."""
-    old = known.information
-    if kind != known.kind or known.is_unlinked or _is_recycled(known, information):
-        return False
-    if information.file_id and old.file_id:
-        return information.file_id == old.file_id or not _has_changed(old, information)
-    return True
-
-
-def _is_recycled(known: Inode, information: Information) -> bool:
-    """Whether the server may have given the id, or the name, of an open file to another one.
-
-    While it knows a handle of ours it cannot, whatever happened to the creation time.
-    """
-    if information.creation_time == known.information.creation_time or known.is_directory:
-        return False
-    return bool(known.opens) and known.lend() is None
-
-
-def _is_another(known: Inode, information: Information) -> bool:
-    """Whether an id seen at a new place is that of a new file: many servers use them again at once.
-
-    With further hard links the times alone may have moved (a creation time may be made up of them).
-    """
-    if known.opens or max(known.information.links, information.links) > 1:
-        return False
-    return information.creation_time != known.information.creation_time
-
-
-def _has_changed(old: Information, new: Information) -> bool:
-    if (old.end_of_file, old.last_write_time, old.change_time) != (
-        new.end_of_file,
-        new.last_write_time,
-        new.change_time,
-    ):
-        return True
-    # Samba makes a creation time up of the others, the time of the last read among them.
-    is_same = bool(new.file_id) and old.file_id == new.file_id
-    return not is_same and old.creation_time != new.creation_time

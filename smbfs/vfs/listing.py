@@ -241,6 +241,7 @@ class Listing:
                 self.chunk.append(Made(place, entry.name, inode))
         self._drop(number - BEHIND)
         await self.volume.forget_old_targets()
+        self.volume.crowd.grew()
 
     def _let_go(self) -> None:
         """Give up the nodes of the last chunk; those that the kernel took live on."""

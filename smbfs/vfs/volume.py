@@ -23,6 +23,7 @@ from smbfs.engine.controls import USUAL, Limits
 from smbfs.engine.information import Information
 from smbfs.engine.share import Share
 from smbfs.fuse.server import Attributes, Deaf, Entry, FileHandle, Kernel, Space
+from smbfs.vfs.crowd import Crowd
 from smbfs.vfs.directory import Directories
 from smbfs.vfs.idle import IdleHandles
 from smbfs.vfs.inode import LONG_AGO, Inode, Moment, Rush, Shown
@@ -59,6 +60,7 @@ class Volume:
     directories: Directories = field(init=False)
     watches: Watches = field(init=False)
     together: Together = field(init=False)
+    crowd: Crowd = field(init=False)
     steady: Steadiness = field(default_factory=Steadiness)
     listings: dict[FileHandle, Listing] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # what it said no to and is not asked again
@@ -76,6 +78,7 @@ class Volume:
         self.directories = Directories(self, self.policy.directories)
         self.watches = Watches(self, self.policy.watches)
         self.together = Together(self, self.policy.looks_ahead)
+        self.crowd = Crowd(self)
 
     def moment(self) -> Moment:
         """Mark when a question is sent."""
@@ -152,6 +155,7 @@ class Volume:
     def entry(self, inode: Inode, seen: Moment) -> Entry:
         """The answer to a lookup; the kernel then holds the node once more."""
         self.inodes.looked_up(inode)
+        self.crowd.grew()
         return Entry(self.attributes(inode), believe_s=self.left_s(inode, seen))
 
     def told(self, inode: Inode, information: Information, asked: Moment) -> None:

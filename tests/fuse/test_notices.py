@@ -34,6 +34,11 @@ class Recorder:
     def expire_name(self, parent: Node, name: bytes) -> None:
         self.heard.append(("expire", parent, name))
 
+    def release_name(self, parent: Node, name: bytes) -> None:
+        if name == b"unknown":
+            raise OSError(errno.ENOENT, "not cached")
+        self.heard.append(("release", parent, name))
+
     def remove_name(self, parent: Node, name: bytes, node: Node) -> None:
         self.heard.append(("remove", parent, name, node))
 
@@ -48,6 +53,8 @@ def tell_all(kernel: Kernel, done: list[str]) -> None:
     kernel.name_changed(Node(1), b"a")
     kernel.name_removed(Node(1), b"b", Node(5))
     kernel.data_known(Node(3), 4096, b"data")
+    unneeded = [(Node(1), b"c"), (Node(1), b"unknown"), (Node(4), b"d")]
+    kernel.names_unneeded(unneeded, lambda: done.append("released"))
 
 
 def test_everything_is_told_in_order_by_a_thread() -> None:
@@ -57,12 +64,13 @@ def test_everything_is_told_in_order_by_a_thread() -> None:
     notices.close()
     assert notices.join(5)
     assert by_node(recorder) == {
-        1: [("expire", 1, b"a"), ("remove", 1, b"b", 5)],
+        1: [("expire", 1, b"a"), ("remove", 1, b"b", 5), ("release", 1, b"c")],
         2: [("attributes", 2)],
         3: [("data", 3, 0, 10), ("store", 3, 4096, b"data")],
+        4: [("release", 4, b"d")],
     }
     assert recorder.threads == {"MainThread"}, "attributes never wait, and are told at once"
-    assert sorted(done) == ["dropped", "refused"]
+    assert sorted(done) == ["dropped", "refused", "released"]
     assert recorder.alone_in
     assert threading.get_ident() not in recorder.alone_in
 
@@ -142,4 +150,4 @@ def test_a_bug_in_one_does_not_end_the_others() -> None:
 def test_where_nobody_hears_everything_is_done_at_once() -> None:
     done: list[str] = []
     tell_all(Deaf(), done)
-    assert done == ["refused", "dropped"]
+    assert done == ["refused", "dropped", "released"]

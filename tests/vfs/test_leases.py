@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import trio
@@ -11,7 +11,7 @@ import trio.testing
 
 from smbfs.cache.lease import HANDLE, READ, WRITE
 from smbfs.engine.dialect import Policy
-from smbfs.fuse.server import MISS, ROOT, Node
+from smbfs.fuse.server import MISS, ROOT, Names, Node
 from smbfs.vfs.idle import IdleHandles
 from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
@@ -48,6 +48,9 @@ class Heard:
 
     def name_removed(self, parent: Node, name: bytes, node: Node) -> None:
         raise AssertionError
+
+    def names_unneeded(self, names: Names, then: Callable[[], None]) -> None:
+        then()
 
     def data_known(self, node: Node, offset: int, data: bytes) -> None:
         raise AssertionError

@@ -60,6 +60,11 @@ class NoticeWriter:
         head = InvalEntryOut(parent=parent, namelen=len(name), flags=self._expires)
         self._write(Notify.INVAL_ENTRY, bytes(head), name, b"\0")
 
+    def release_name(self, parent: Node, name: bytes) -> None:
+        """Have a name forgotten, and what it leads to, unless that is in use."""
+        head = InvalEntryOut(parent=parent, namelen=len(name), flags=0)
+        self._write(Notify.INVAL_ENTRY, bytes(head), name, b"\0")
+
     def remove_name(self, parent: Node, name: bytes, node: Node) -> None:
         """Have a name forgotten, and its watchers told."""
         head = DeleteOut(parent=parent, child=node, namelen=len(name))

@@ -20,6 +20,7 @@ def test_every_notice() -> None:
     writer.drop_data(Node(5), 0, -1)
     writer.expire_name(Node(1), b"name")
     NoticeWriter(kernel.fd, 0).expire_name(Node(1), b"old")
+    writer.release_name(Node(1), b"unneeded")
     writer.remove_name(Node(1), b"gone", Node(9))
     writer.store(Node(5), 4096, b"data")
     kernel.hear()
@@ -30,6 +31,7 @@ def test_every_notice() -> None:
         (Notify.INVAL_INODE, struct.pack("<Qqq", 5, 0, 0)),
         (Notify.INVAL_ENTRY, struct.pack("<QII", 1, 4, 1) + b"name\0"),
         (Notify.INVAL_ENTRY, struct.pack("<QII", 1, 3, 0) + b"old\0"),
+        (Notify.INVAL_ENTRY, struct.pack("<QII", 1, 8, 0) + b"unneeded\0"),
         (Notify.DELETE, struct.pack("<QQII", 1, 9, 4, 0) + b"gone\0"),
         (Notify.STORE, struct.pack("<QQII", 5, 4096, 4, 0) + b"data"),
     ]

@@ -1,0 +1,51 @@
+"""Keeping the number of nodes bounded, however many files a program walks over.
+
+What the kernel got to know it keeps until it is short of memory, and we must keep a node for each.
+So once there are many, the kernel is asked to let go of those that came first and that nobody has
+open; what it forgets is forgotten here.
+
+Easily broken: a name that is asked back while somebody has the file open is shown as deleted in
+``/proc``, and one with a mount beneath it takes the mount with it: so only closed files go.  And
+the kernel may have to wait before it lets go, so one batch is under way at a time.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from smbfs.vfs.volume import Volume
+
+MOST = 32_768  # nodes that are kept without asking any back: some 50 megabytes
+BATCH = 1024  # asked back at a time
+
+
+class Crowd:
+    """Who asks the kernel of one mount to let go of files."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self._is_asking = False
+
+    def grew(self) -> None:
+        """Have the kernel let go of some files if there are many; never waits."""
+        inodes = self._volume.inodes
+        if self._is_asking or len(inodes) <= MOST:
+            return
+        names = inodes.idle_names(BATCH)
+        if not names:
+            return
+        self._is_asking = True
+        token = trio.lowlevel.current_trio_token()
+
+        def asked() -> None:  # called by some thread
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._was_asked)
+
+        self._volume.kernel.names_unneeded(names, asked)
+
+    def _was_asked(self) -> None:
+        self._is_asking = False
