@@ -119,6 +119,7 @@ class DirectoryItem:
     name: bytes
     attributes: Attributes
     next_id: int
+    is_name_only: bool = False  # there are too many: the kernel shall look it up if it is needed
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 What the kernel got to know it keeps until it is short of memory, and we must keep a node for each.
 So once there are many, the kernel is asked to let go of those that came first and that nobody has
-open; what it forgets is forgotten here.
+open; what it forgets is forgotten here.  While a listing keeps it too busy for that, it gets names
+alone.
 
 Easily broken: a name that is asked back while somebody has the file open is shown as deleted in
 ``/proc``, and one with a mount beneath it takes the mount with it: so only closed files go.  And
@@ -29,6 +30,11 @@ class Crowd:
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._is_asking = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the kernel should get to know names only, until it has let go of some files."""
+        return len(self._volume.inodes) > MOST + 2 * BATCH
 
     def grew(self) -> None:
         """Have the kernel let go of some files if there are many; never waits."""

@@ -217,10 +217,10 @@ class Listing:
 
     def _left(self, number: int) -> list[DirectoryItem]:
         """A few entries from ``number`` on: what the kernel has no room for is made in vain."""
-        attributes = self.volume.attributes
+        attributes, is_full = self.volume.attributes, self.volume.crowd.is_full
         at = bisect_left(self.chunk, number, key=_number)
         return [
-            DirectoryItem(made.name, attributes(made.inode), made.number + 1 + DOTS)
+            DirectoryItem(made.name, attributes(made.inode), made.number + 1 + DOTS, is_full)
             for made in self.chunk[at : at + FEW]
         ]
 

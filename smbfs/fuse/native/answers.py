@@ -208,12 +208,13 @@ def listing(
         packed = DIRENT.pack(of.node, item.next_id, length, of.mode >> 12) + name
         packed += PADDING[length & 7]
         if is_plus:
-            packed = _listed(of, of.node if count_lookups else NAME_ONLY) + packed
+            is_told = count_lookups and not item.is_name_only
+            packed = _listed(of, of.node if is_told else NAME_ONLY) + packed
         size -= len(packed)
         if size < 0:
             return parts, nodes, False
         parts.append(packed)
-        if is_plus and count_lookups:
+        if is_plus and is_told:
             nodes.append(of.node)
     return parts, nodes, True
 

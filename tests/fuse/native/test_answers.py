@@ -130,3 +130,11 @@ def test_dots_bring_no_inode() -> None:
     assert nodes == []
     assert struct.unpack_from("<Q", parts[0]) == (0,)
     assert struct.unpack_from("<Q", parts[0], 128) == (1,)
+
+
+def test_names_alone_are_no_lookups() -> None:
+    item = DirectoryItem(b"one", attributes(7), 3, is_name_only=True)
+    parts, nodes, _ = answers.listing([item], 4096, is_plus=True)
+    assert nodes == []
+    assert parts[0][:8] == bytes(8), "the kernel takes no node from it"
+    assert parts[0][128:136] == (7).to_bytes(8, "little"), "but getdents tells its number"
