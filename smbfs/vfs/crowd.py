@@ -6,8 +6,9 @@ open; what it forgets is forgotten here.  While a listing keeps it too busy for 
 alone.
 
 Easily broken: a name that is asked back while somebody has the file open is shown as deleted in
-``/proc``, and one with a mount beneath it takes the mount with it: so only closed files go.  And
-the kernel may have to wait before it lets go, so one batch is under way at a time.
+``/proc``, and one that something is mounted on loses that mount: so only closed files go, and no
+folder.  (A file that another file is bound over is not told apart: it would have to be asked for in
+every namespace.)  The kernel may have to wait before it lets go: one batch is under way at a time.
 """
 
 from __future__ import annotations
