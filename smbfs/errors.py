@@ -42,6 +42,12 @@ class ConnectionLost(SmbError):
     """There is nobody to ask; what was asked may or may not have happened."""
 
 
+class Stale(SmbError):
+    """A file was open when the connection was lost, and cannot be gone on with."""
+
+    errno = errno.ESTALE
+
+
 class ServerAway(ConnectionLost):
     """The server did not answer a moment ago, and nobody is kept waiting for it."""
 

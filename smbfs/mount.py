@@ -271,6 +271,11 @@ async def _share(options: MountOptions, link: Link, nursery: trio.Nursery) -> Fi
     share = Share(link, prefix)
     try:
         await share.connect()
+        if options.server.persistent and not share.facts.is_continuous:
+            raise MountFailed(
+                f"{service}: the server keeps no open files of this share when it has to start "
+                "anew. Remove `persistenthandles`"
+            )
         filesystem = Filesystem(share, presentation_of(options), data_of(options), nursery)
         await filesystem.start()
     except StatusError as error:

@@ -54,6 +54,18 @@ class Line:
         for end in self._ends:
             end.close()
 
+    def cut(self) -> int:
+        """End every connection that is there, at both ends; how many bytes had been passed.
+
+        New ones are taken still.
+        """
+        ends, self._ends = self._ends, []
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        return self.passed
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:

@@ -34,6 +34,7 @@ class Lease:
     is_oplock: bool = False  # of one handle, whose file id is the key
     is_contended: bool = False  # others have the file open: it was asked for writing and not given
     asked: int = 0  # answers to CREATEs with this key that are still to come
+    is_anew: bool = False  # the connection that granted it is lost: any epoch may come next
     coming: int = 0  # those, and handles that were opened and are in nobody's hands yet
     _taken: int = 0  # what breaks took while an answer was still to come
     _asked_s: float = 0.0  # when the last CREATE with this key was sent
@@ -85,17 +86,17 @@ class Lease:
         self.asked -= 1
         if epoch is None:
             self._set(state & ~self._taken, self._asked_s)
-        elif epoch == self.epoch or is_newer(epoch, self.epoch):
-            self.epoch = epoch
+        elif self.is_anew or epoch == self.epoch or is_newer(epoch, self.epoch):
+            self.epoch, self.is_anew = epoch, False
             self._set(state, self._asked_s)
 
     def broken(self, left: int, epoch: int | None, now_s: float) -> int | None:
         """Take a break in at once: what it takes of what was held, None if it is an old one."""
         if epoch is not None:
-            if not is_newer(epoch, self.epoch):
+            if not self.is_anew and not is_newer(epoch, self.epoch):
                 return None
-            was_missed = (epoch - self.epoch) % EPOCHS > 1
-            self.epoch = epoch
+            was_missed = self.is_anew or (epoch - self.epoch) % EPOCHS > 1
+            self.epoch, self.is_anew = epoch, False
         else:
             was_missed = False
         self._taken |= ~left & (READ | HANDLE | WRITE)
@@ -105,6 +106,11 @@ class Lease:
             self.since_s = now_s
         self._set(self.state & left, now_s)
         return lost
+
+    def lost(self) -> None:
+        """Note that the connection which granted it is lost; its key is asked with again."""
+        self._set(0, 0.0)
+        self.is_anew = True
 
     def _set(self, state: int, now_s: float) -> None:
         if not state & READ:

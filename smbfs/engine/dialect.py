@@ -92,6 +92,7 @@ class Policy:
     ciphers: tuple[int, ...] = CIPHERS
     signing_algorithms: tuple[int, ...] = SIGNING_ALGORITHMS
     posix: bool = True
+    persistent: bool = True  # where the share is continuously available
     timeout_s: float = 15.0
     echo_interval_s: float = 10.0
     max_credits: int = 512

@@ -3,15 +3,17 @@
 Knows its tree, its file id and its life (the table below); knows nothing of caches.  Transfers
 start no task: pieces are posted, then awaited one after the other.
 
-Rules easily broken: a handle belongs to the connection it was opened on and is LOST with it,
-never silently another file; a CLOSE is queued whatever becomes of the caller; nothing of a write
-is under way any more when its error is told.
+Rules easily broken: a handle belongs to the connection it was opened on and is LOST with it; it
+goes on with another one only by its `reviver`, which has proven that to be the same file, and
+``opens`` tells who had something under way whether it was claimed back or opened anew.  A CLOSE is
+queued whatever becomes of the caller; nothing of a write is under way any more when its error is
+told.
 """
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
@@ -19,14 +21,16 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from smbfs.engine.compound import Manners, ask_all, close_ask, judged, outcome, results
+from smbfs.engine.durable import Durable
 from smbfs.engine.exchange import Ask, Slot
+from smbfs.engine.how import How
 from smbfs.engine.information import Information, Listed, from_close
 from smbfs.engine.leasing import Grant
 from smbfs.engine.session import Tree
 from smbfs.engine.states import Machine
 from smbfs.engine.steps import Listing, Step, flush, list_directory, read, write
 from smbfs.engine.transfer import fetch, sequence, store
-from smbfs.errors import ConnectionLost, SmbError, StatusError
+from smbfs.errors import ConnectionLost, SmbError, Stale, StatusError
 from smbfs.wire.codec import Blob
 from smbfs.wire.file_messages import CloseResponse
 from smbfs.wire.header import CREDIT_UNIT, RELATED_FILE_ID, Command
@@ -81,6 +85,7 @@ HANDLE: dict[tuple[HandleState, HandleEvent], HandleState] = {
     (HandleState.STALE, HandleEvent.CLOSE): HandleState.CLOSED,
 }
 USABLE = frozenset({HandleState.OPEN, HandleState.IDLE})
+AWAY = frozenset({HandleState.LOST, HandleState.RECLAIMING})
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +95,7 @@ class Posted(Generic[T]):
     slot: Slot
     ask: Ask
     step: Step[T]
+    tree: Tree  # where it was asked: the handle may have gone on to another
 
 
 class Handle:
@@ -109,7 +115,11 @@ class Handle:
         self.path = path
         self.action = action
         self.generation = generation
+        self.how = How(0)  # it was opened
         self.grant: Grant | None = None  # the lease or oplock that came with it
+        self.durable: Durable | None = None  # what the server promised for the loss of the line
+        self.opens = 1  # how often it was opened: once more where it could not be claimed back
+        self.reviver: Callable[[], Awaitable[None]] | None = None  # brings it back, or raises
         self.resume_key = b""  # that names it as the source of a copy; holds as long as it does
         self._machine = Machine(HANDLE, HandleState.OPENING)
         self._machine.step(HandleEvent.OPENED)
@@ -156,7 +166,7 @@ class Handle:
 
     async def do_with(self, listing: Listing, steps: Sequence[Step[Any]]) -> list[Any]:
         """Do things as `do`, with one way of listing directories and no other."""
-        self._be_open()
+        await self.be_back()
         if not steps:
             return []
         tree, path = self._tree, self.path
@@ -185,21 +195,21 @@ class Handle:
 
         What is posted must be taken or abandoned.  Raises ConnectionLost.
         """
-        self._be_open()
-        ask = step.ask(self._where)
-        [slot] = await self._tree.post([ask])
-        return Posted(slot, ask, step)
+        await self.be_back()
+        ask, tree = step.ask(self._where), self._tree
+        [slot] = await tree.post([ask])
+        return Posted(slot, ask, step, tree)
 
     async def take(self, posted: Posted[T]) -> T:
         """Wait for what was posted; a caller who is cancelled has abandoned it."""
-        reply = await self._tree.wait(posted.slot)
+        reply = await posted.tree.wait(posted.slot)
         found = outcome(posted.step, posted.ask, reply, self._where, self.path)
         [result] = results([self._noticed(found)])
         return result  # type: ignore[no-any-return]  # what `outcome` gives is T or was raised
 
     def abandon(self, posted: Posted[Any]) -> None:
         """Do without the answer to what was posted."""
-        self._tree.abandon(posted.slot)
+        posted.tree.abandon(posted.slot)
 
     async def post_read(self, offset: int, size: int) -> Posted[memoryview]:
         """Ask for at most ``size`` bytes, no more than `read_size`."""
@@ -281,13 +291,61 @@ class Handle:
 
     # Its life
 
-    def _be_open(self) -> None:
-        if self._machine.state in USABLE and not self._tree.is_alive:
-            self._machine.step(HandleEvent.BROKE)
+    @property
+    def may_come_back(self) -> bool:
+        """Whether its connection is lost, and somebody looks after it."""
+        return self.reviver is not None and self.state in AWAY
+
+    async def be_back(self) -> None:
+        """Wait until it is open: at once if it is, else until its reviver has brought it back.
+
+        Raises ConnectionLost for now, Stale for ever, StatusError if it was closed.
+        """
+        self._notice()
+        if self._machine.state in AWAY and self.reviver is not None:
+            await self.reviver()
+            self._notice()
         if self._machine.state is HandleState.CLOSED:
             raise StatusError(Status.FILE_CLOSED, "use of", self.path)
+        if self._machine.state is HandleState.STALE:
+            raise Stale(f"{self.path}: it was open when the connection was lost")
         if self._machine.state is not HandleState.OPEN:
             raise ConnectionLost(f"{self.path}: the connection was lost while it was open")
+
+    def _notice(self) -> None:
+        if self._machine.state in USABLE and not self._tree.is_alive:
+            self._machine.step(HandleEvent.BROKE)
+
+    def reclaiming(self) -> bool:
+        """Begin to bring it back; False if it is not away."""
+        self._notice()
+        return self._machine.state is HandleState.LOST and self._machine.step(HandleEvent.RECLAIM)
+
+    def not_yet(self) -> None:
+        """Note that there is nobody to bring it back from, for now."""
+        if self._machine.state is HandleState.RECLAIMING:
+            self._machine.step(HandleEvent.BROKE)
+
+    def be_stale(self) -> None:
+        """Note that it can never be brought back."""
+        if self._machine.state is HandleState.RECLAIMING:
+            self._machine.step(HandleEvent.REFUSED)
+
+    def found(self, other: Handle, *, anew: bool) -> bool:
+        """Go on as another handle of the same file, opened just now; False if nobody wants it.
+
+        That one must not be used any more.
+        """
+        if self._machine.state is not HandleState.RECLAIMING:
+            other.close_soon()
+            return False
+        self.file_id, self.path, self.generation = other.file_id, other.path, other.generation
+        self.grant, self.durable, self.how = other.grant, other.durable, other.how
+        self.resume_key = b""
+        self.opens += anew
+        self._tree, self._where = other._tree, other._where
+        self._machine.step(HandleEvent.RECLAIMED)
+        return True
 
     def _noticed(self, found: Any) -> Any:
         """Learn from an answer that the server has the file open no longer."""

@@ -18,6 +18,13 @@ from smbfs.engine.leasing import Wish
 from smbfs.wire.constants import Access, Disposition, LeaseState, Options, Share
 
 SEEN = Access.FILE_READ_ATTRIBUTES
+CHANGES = (
+    Access.FILE_WRITE_DATA
+    | Access.FILE_APPEND_DATA
+    | Access.FILE_WRITE_EA
+    | Access.FILE_WRITE_ATTRIBUTES
+    | Access.DELETE
+)
 ITSELF = Options.OPEN_REPARSE_POINT
 
 
@@ -32,6 +39,16 @@ class How:
     share: int = Share.ALL
     contexts: tuple[tuple[bytes, bytes], ...] = ()
     lease: Wish | None = None  # asked for in the way the server knows
+    guid: bytes = b""  # names an open that the server shall keep if the connection is lost
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it may be asked twice: it makes nothing, and has no right to change anything."""
+        return self.disposition == Disposition.OPEN and not self.access & CHANGES
+
+    def again(self) -> How:
+        """The same for a file that it has opened before, and may have made."""
+        return replace(self, disposition=Disposition.OPEN)
 
     def with_context(self, name: bytes, data: bytes = b"") -> How:
         """Ask the server one thing more."""

@@ -21,7 +21,13 @@ from smbfs.engine.dialect import Capabilities, Policy, check_validation, validat
 from smbfs.engine.exchange import Ask, Guard, Reply, SessionId, Slot, TreeId, is_signed_by
 from smbfs.engine.pace import Pace
 from smbfs.errors import ConnectionLost, Refused, StatusError, Tampered
-from smbfs.wire.constants import Fsctl, SecurityMode, SessionFlags, ShareFlags
+from smbfs.wire.constants import (
+    Fsctl,
+    SecurityMode,
+    SessionFlags,
+    ShareCapabilities,
+    ShareFlags,
+)
 from smbfs.wire.file_messages import IoctlRequest, IoctlResponse
 from smbfs.wire.fsctl import ValidateNegotiateInfoResponse
 from smbfs.wire.header import Command
@@ -197,6 +203,11 @@ class Tree:
     def is_alive(self) -> bool:
         """Whether asking makes sense."""
         return not self.session.gone and self.session.connection.is_alive
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether the server keeps open files for us even if it has to start anew."""
+        return bool(self.capabilities & ShareCapabilities.CONTINUOUS_AVAILABILITY)
 
     @property
     def largest(self) -> int:

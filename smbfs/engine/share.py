@@ -11,14 +11,14 @@ the handle is closed on the server (`Handle.close_soon`, `_close_if_opened`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import trio
 
 from smbfs.engine.compound import (
-    LIST_SIZE,
     Manners,
     ask_all,
     close_ask,
@@ -26,94 +26,33 @@ from smbfs.engine.compound import (
     outcome,
     results,
 )
+from smbfs.engine.durable import promised, reclaiming, requesting
 from smbfs.engine.exchange import Ask, Reply
+from smbfs.engine.facts import FACTS, ShareFacts, facts_of
 from smbfs.engine.handle import Handle
 from smbfs.engine.how import How
 from smbfs.engine.information import Information, from_create
 from smbfs.engine.leasing import Break, Grant, Wish, acknowledging, asking, granted, within
 from smbfs.engine.link import Link
 from smbfs.engine.session import Tree
-from smbfs.engine.steps import (
-    SMALL,
-    Listing,
-    Step,
-    Where,
-    joined,
-    query_attributes_fs,
-    query_space,
-    query_volume,
-)
-from smbfs.errors import ConnectionLost, SmbError, StatusError
-from smbfs.wire.codec import Blob, WireError
+from smbfs.engine.steps import Listing, Step, Where, joined, query_all
+from smbfs.errors import ConnectionLost, ServerAway, ServerSilent, SmbError, StatusError
+from smbfs.wire.codec import WireError
 from smbfs.wire.constants import Access, Oplock, Options
 from smbfs.wire.contexts import pack_create
 from smbfs.wire.file_messages import CreateRequest, CreateResponse
-from smbfs.wire.fscc import (
-    FileFsAttributeInformation,
-    FileFsFullSizeInformation,
-    FileFsVolumeInformation,
-    FsAttributes,
-)
 from smbfs.wire.header import RELATED_FILE_ID
 from smbfs.wire.status import Status
-from smbfs.wire.units import text, utf16
+from smbfs.wire.units import utf16
 
 __all__ = ["How", "Share", "ShareFacts"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ROOT = How(Access.FILE_READ_ATTRIBUTES, options=Options.DIRECTORY_FILE)
-FACTS: tuple[Step[Any], ...] = (query_attributes_fs(), query_volume(), query_space())
-NAME_MAX = 255
 LONGEST_PATH = 0xFFFE  # bytes: its length is sent in 16 bits
 GONE = frozenset({Status.SUCCESS, Status.FILE_CLOSED})  # after either nothing is left to close
-
-
-@dataclass(frozen=True, slots=True)
-class ShareFacts:
-    """What was learnt of a share when it was connected; sizes are bytes."""
-
-    fs_name: str = ""
-    fs_attributes: int = 0  # `FsAttributes`
-    name_max: int = NAME_MAX  # UTF-16 units in one name
-    volume_serial: int = 0
-    label: str = ""
-    allocation_unit: int = 4096
-    read_size: int = SMALL
-    write_size: int = SMALL
-    list_size: int = SMALL
-    posix: bool = False
-    leases_directories: bool = False
-    is_encrypted: bool = False
-
-    def has(self, attribute: int) -> bool:
-        """Whether the filesystem says it can do this; Samba says less than it does."""
-        return bool(self.fs_attributes & attribute)
-
-    @property
-    def is_case_sensitive(self) -> bool:
-        """Whether names that differ in case only are different files."""
-        return self.has(FsAttributes.CASE_SENSITIVE_SEARCH)
-
-    @property
-    def is_read_only(self) -> bool:
-        """Whether nothing can be written at all."""
-        return self.has(FsAttributes.READ_ONLY_VOLUME)
-
-    @property
-    def has_reparse_points(self) -> bool:
-        """Whether symbolic links can be stored as such."""
-        return self.has(FsAttributes.SUPPORTS_REPARSE_POINTS)
-
-    @property
-    def has_eas(self) -> bool:
-        """Whether extended attributes are announced."""
-        return self.has(FsAttributes.SUPPORTS_EXTENDED_ATTRIBUTES)
-
-    @property
-    def has_sparse_files(self) -> bool:
-        """Whether files can have holes."""
-        return self.has(FsAttributes.SUPPORTS_SPARSE_FILES)
 
 
 @dataclass(slots=True)
@@ -141,7 +80,7 @@ class Share:
         """Prove that the share answers, and learn what it is and how it wants to be asked."""
         learnt = await self._learn_at_once() if self._manners.takes_compounds else None
         tree, found = learnt or await self._learn_one_by_one()
-        self.facts = _facts(tree, found)
+        self.facts = facts_of(tree, found)
 
     async def _learn_at_once(self) -> tuple[Tree, list[Any]] | None:
         """Learn in one chain; None if the server may be one of those that take none."""
@@ -212,18 +151,28 @@ class Share:
         Answers the `Information` of the CREATE, then one result per step.  Raises the error of
         the first element that failed; a later step may have been done nevertheless.
         """
-        return await self._manners.list_as_it_can(
-            lambda listing: self._on(path, how, steps, listing)
-        )
+        work = partial(self._on, path, how, steps)
+        return await _steadily(how, lambda: self._manners.list_as_it_can(work))
 
     async def open(self, path: str, how: How, *steps: Step[Any]) -> tuple[Handle, list[Any]]:
         """Open a path and do the steps in the same turnaround; answers as `on`, with the handle.
 
         Raises as `on`; then nothing stays open.
         """
-        return await self._manners.list_as_it_can(
-            lambda listing: self._open(path, how, steps, listing)
-        )
+        work = partial(self._open, path, how, steps)
+        return await _steadily(how, lambda: self._manners.list_as_it_can(work))
+
+    async def reclaim(self, handle: Handle, path: str) -> tuple[Handle, Information]:
+        """Claim an open file back that the server kept when the connection was lost.
+
+        Answers a handle on it and what it is now.  Raises StatusError if it was not kept.
+        """
+        assert handle.durable is not None
+        contexts = reclaiming(handle.durable, handle.file_id)
+        how = replace(handle.how.again(), guid=b"", contexts=contexts)
+        found, [_, information] = await self.open(path, how, query_all())
+        found.how, found.durable = handle.how, handle.durable
+        return found, information
 
     async def _on(
         self, path: str, how: How, steps: Sequence[Step[Any]], listing: Listing
@@ -253,6 +202,7 @@ class Share:
         fits = self._manners.fitting(tree, plan.chain)
         opened, found, _ = await self._chained(plan, fits)
         handle = self._handle(tree, opened, path)
+        handle.how, handle.durable = how, promised(opened, how.guid)
         handle.grant = _granted(opened, how.lease)
         try:
             found = results([_information(opened, path), *found])
@@ -301,6 +251,12 @@ class Share:
         wish = within(how.lease, key) if key else how.lease
         if wish is not None:
             level, leases = asking(wish, tree.session.capabilities)
+            if how.guid:
+                leases += requesting(
+                    how.guid,
+                    tree.session.capabilities,
+                    persistent=self._link.policy.persistent and tree.is_continuous,
+                )
         body = CreateRequest(
             requested_oplock_level=level,
             desired_access=how.access,
@@ -323,6 +279,21 @@ class Share:
             action=opened.create_action,
             generation=self._link.generation,
         )
+
+
+async def _steadily(how: How, ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask, and once more if the connection was lost over it and nothing can have been changed.
+
+    Not if the server is silent or away: who asks has waited long enough.
+    """
+    try:
+        return await ask()
+    except (ServerAway, ServerSilent):
+        raise
+    except ConnectionLost:
+        if not how.changes_nothing:
+            raise
+    return await ask()
 
 
 def _opened(reply: Reply) -> CreateResponse:
@@ -354,43 +325,3 @@ def _granted(opened: CreateResponse, wish: Wish | None) -> Grant | None:
     except WireError as error:
         log.debug("a lease that makes no sense is none: %s", error)
         return None
-
-
-def _facts(tree: Tree, found: Sequence[Any]) -> ShareFacts:
-    """Make the facts of what was answered; what was not stays as a share usually is."""
-    capabilities = tree.session.capabilities
-    facts = ShareFacts(
-        read_size=capabilities.max_read,
-        write_size=capabilities.max_write,
-        list_size=min(capabilities.max_transact, LIST_SIZE),
-        posix=capabilities.posix,
-        leases_directories=capabilities.leasing and capabilities.directory_leasing,
-        is_encrypted=tree.seal or tree.session.guard.must_seal,
-    )
-    for one in found:
-        match one:
-            case FileFsAttributeInformation():
-                facts = replace(
-                    facts,
-                    fs_name=_words(one.file_system_name),
-                    fs_attributes=one.file_system_attributes,
-                    name_max=one.maximum_component_name_length or NAME_MAX,
-                )
-            case FileFsVolumeInformation():
-                facts = replace(
-                    facts,
-                    volume_serial=one.volume_serial_number,
-                    label=_words(one.volume_label),
-                )
-            case FileFsFullSizeInformation():
-                unit = one.sectors_per_allocation_unit * one.bytes_per_sector
-                facts = replace(facts, allocation_unit=unit or facts.allocation_unit)
-    return facts
-
-
-def _words(name: Blob) -> str:
-    """Read a name that serves people only: one that cannot be read is none."""
-    try:
-        return text(name)
-    except WireError:
-        return ""

@@ -17,7 +17,6 @@ AGREES = "older way to name the share; it agrees with the first word"
 ONE = "one connection is used"
 NO_DFS = "a link to another server is an error for its reader"
 KERBEROS = "remove it, and log in with `sec=ntlmssp`"
-CLOSED = "files that were open when the connection was lost give errors; remove it"
 AS_THE_OWNER = "everybody uses the session of the mounting user; remove it"
 
 SHARE = (
@@ -98,9 +97,9 @@ ABSENCE = (
         values.number(0, 100),
         later=hints("a call is tried once, and a new connection is made for the next"),
     ),
-    flag("persistenthandles", SUPPORT, later=fails(CLOSED)),
-    flag("nopersistenthandles", SUPPORT),
-    flag("resilienthandles", SUPPORT, later=fails(CLOSED)),
+    flag("persistenthandles", SUPPORT, "server.persistent"),
+    flag("nopersistenthandles", SUPPORT, "server.persistent", False),
+    flag("resilienthandles", SUPPORT, later=hints("durable handles do the same")),
     flag("noresilienthandles", SUPPORT),
     option(
         "handletimeout",

@@ -38,6 +38,7 @@ from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.leases import Leases
 from smbfs.vfs.openfile import File
 from smbfs.vfs.opening import Found, Opening
+from smbfs.vfs.passage import again
 from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.steady import Steadiness
 from smbfs.vfs.writing import Data
@@ -73,6 +74,7 @@ class Content:
         nursery.start_soon(idle.tidy)
         self._opens: dict[FileHandle, Open] = {}
         self._numbers = count(1)
+        self.on_open: Callable[[Open], None] = lambda opened: None  # who looks after it
         self.reads_exactly = False  # the kernel can read bytes, and not pages, of a file
 
     def of(self, fh: FileHandle) -> Open:
@@ -155,6 +157,7 @@ class Content:
         opened = Open(FileHandle(next(self._numbers)), file, found.handle, flags, known_id)
         file.opens.append(opened)
         self._opens[opened.fh] = opened
+        self.on_open(opened)
         if opened.keeps_kernel_out(self.reads_exactly):
             return Opened(opened.fh, direct_io=True)
         version = Version.of(found.information, self._share.server_time())
@@ -228,6 +231,7 @@ class Content:
     def _close(self, opened: Open) -> None:
         file, inode = opened.file, opened.file.inode
         file.opens.remove(opened)
+        opened.handle.reviver = None
         is_locked = file.locks is not None and file.locks.keeps(opened.handle)
         may_idle = not opened.may_write and not is_locked and not file.dirty.error
         if not file.opens:
@@ -364,7 +368,7 @@ class Content:
         handle = _writer(inode, fh)
         try:
             if handle is not None:
-                results = await handle.do(*todo)
+                results = await again(handle, lambda: handle.do(*todo), changes=True)
             else:
                 self._idle.close_of(inode)
                 results = await self._steady.at(
@@ -391,5 +395,5 @@ def _writer(inode: Inode, fh: FileHandle | None) -> Handle | None:
 
 
 async def _flushing(handle: Handle) -> int:
-    await handle.flush()
+    await again(handle, handle.flush, changes=False)
     return handle.generation

@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smbfs.engine.handle import USABLE, Handle
-from smbfs.errors import ConnectionLost
+from smbfs.engine.handle import USABLE, Handle, HandleState
+from smbfs.errors import ConnectionLost, Stale
 from smbfs.fuse.server import FileHandle
 
 if TYPE_CHECKING:
@@ -64,11 +64,18 @@ class Open:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the server still knows its handle."""
+        """Whether the server knows its handle, or may know it again."""
+        return self.handle.state in USABLE or self.handle.may_come_back
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the server knows its handle now."""
         return self.handle.state in USABLE
 
 
 def must_live(opened: Open) -> None:
-    """Raise ConnectionLost if the server does not know the descriptor's handle any more."""
+    """Raise Stale or ConnectionLost if the server will never know its handle again."""
+    if opened.handle.state is HandleState.STALE:
+        raise Stale("the file was open when the connection was lost")
     if not opened.is_alive:
         raise ConnectionLost("the connection was lost while the file was open")

@@ -36,7 +36,7 @@ from smbfs.vfs import (
     copying,
     links,
     listing,
-    locks,
+    lockdoor,
     making,
     namespace,
     removal,
@@ -44,9 +44,7 @@ from smbfs.vfs import (
     tmpfiles,
     xattrs,
 )
-from smbfs.vfs import (
-    flags as file_flags,
-)
+from smbfs.vfs import flags as file_flags
 from smbfs.vfs.ahead import LookAhead
 from smbfs.vfs.beside import beside
 from smbfs.vfs.content import Content
@@ -57,6 +55,7 @@ from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.leases import Coherence
 from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
+from smbfs.vfs.revival import Revival
 from smbfs.vfs.volume import Volume
 from smbfs.wire.codec import Blob
 
@@ -77,13 +76,14 @@ class Filesystem:
         steady = self.volume.steady
         holes = Holes(presentation.sparse, self.volume.refused)
         self.content = Content(share, inodes, policy, nursery, steady, holes, idle)
-        self.coherence = Coherence(self.volume, self.content.leases, idle, nursery)
-        self.volume.watches.lean_on(self.content.leases)
+        revival, leases = Revival(self.volume, self.content), self.content.leases
+        self.coherence = Coherence(self.volume, leases, idle, nursery, revival.lost)
+        self.volume.watches.lean_on(leases)
         self._ahead = LookAhead(self.volume, self.content) if policy.looks_ahead else None
         self._directories = count(1)
 
     async def start(self) -> None:
-        """Prove that the mounted directory is there and is one.  Raises SmbError or OSError."""
+        """Prove that the mounted directory is there.  Raises SmbError or OSError."""
         await namespace.refresh(self.volume, self.volume.inodes.root)
 
     def hear(self, kernel: Kernel) -> None:
@@ -321,7 +321,7 @@ class Filesystem:
         """Do what close(2) promises if there is nothing to wait for."""
         if not self.content.is_settled(fh):
             return MISS
-        return MISS if locks.has_some(self.content.of(fh), request.lock_owner) else None
+        return MISS if lockdoor.has_some(self.content.of(fh), request.lock_owner) else None
 
     async def flush(self, request: Request, fh: FileHandle) -> None:
         """Do what close(2) promises: everything is sent, and what was lost is told.
@@ -331,7 +331,7 @@ class Filesystem:
         try:
             await self.content.flush(fh)
         finally:
-            await locks.closed_by(self.content.of(fh), request.lock_owner)
+            await lockdoor.closed_by(self.content.of(fh), request.lock_owner)
 
     async def fsync(self, request: Request, fh: FileHandle, datasync: bool) -> None:
         """Bring a file to the server's disk."""
@@ -344,7 +344,7 @@ class Filesystem:
     async def release(self, request: Request, fh: FileHandle) -> None:
         """Give up an open file, and every lock that was taken through it."""
         try:
-            await locks.released(self.content.of(fh))
+            await lockdoor.released(self.content.of(fh))
         finally:
             await self.content.release(fh)
 
@@ -356,12 +356,12 @@ class Filesystem:
 
     async def getlk(self, request: Request, fh: FileHandle, lock: Lock) -> Lock | None:
         """Tell which lock is in the way of one; None if it can be had."""
-        return await locks.of(self.volume, self.content.of(fh)).get(self.content.of(fh), lock)
+        return await lockdoor.of(self.volume, self.content.of(fh)).get(self.content.of(fh), lock)
 
     async def setlk(self, request: Request, fh: FileHandle, lock: Lock, wait: bool) -> None:
         """Lock or unlock a range; raises OSError EAGAIN, EDEADLK or ENOLCK."""
         opened = self.content.of(fh)
-        await locks.of(self.volume, opened).set(opened, lock, wait=wait)
+        await lockdoor.of(self.volume, opened).set(opened, lock, wait=wait)
 
     # Files, beyond reading and writing
 

@@ -100,6 +100,7 @@ class Leases:
 
     def own(self, lease: Lease, file: File) -> None:
         """Note which file a lease is of."""
+        self._leases[lease.key] = lease
         self._files[lease] = file
 
     def forget(self, lease: Lease) -> None:
@@ -131,14 +132,19 @@ class Leases:
         return lease, self._files.get(lease), lost
 
     def lost_all(self) -> list[tuple[File, int]]:
-        """Give up everything: the connection that granted it is gone."""
+        """Give up everything: the connection that granted it is gone.
+
+        The keys of open files stay: the server may have kept the files, and by another key an open
+        would be a stranger's to it.
+        """
         fallen = [(file, lease.state) for lease, file in self._files.items()]
+        kept = {one: file for one, file in self._files.items() if file.opens and not one.is_oplock}
         for lease in list(self._leases.values()):
-            lease.state = 0
+            lease.lost()
         for on_break in list(self._directories.values()):
             on_break()
-        self._leases.clear()
-        self._files.clear()
+        self._leases = {lease.key: lease for lease in kept}
+        self._files = kept
         self._directories.clear()
         self._early.clear()
         return fallen
@@ -154,9 +160,15 @@ class Coherence:
     """Who hears the server's breaks and does what they demand."""
 
     def __init__(
-        self, volume: Volume, leases: Leases, idle: IdleHandles, nursery: trio.Nursery
+        self,
+        volume: Volume,
+        leases: Leases,
+        idle: IdleHandles,
+        nursery: trio.Nursery,
+        on_loss: Callable[[], None],
     ) -> None:
         self._volume = volume
+        self._on_loss = on_loss
         self._leases = leases
         self._idle = idle
         self._nursery = nursery
@@ -180,9 +192,11 @@ class Coherence:
     def lost(self) -> None:
         """Let go of everything that the lost connection had granted."""
         for file, state in self._leases.lost_all():
-            file.lease = None
+            if file.lease is None or not self._leases.knows(file.lease.key):
+                file.lease = None
             self._fall(file, state)
             self._idle.close_of(file.inode)
+        self._on_loss()
 
     def _fall(self, file: File, lost: int) -> None:
         """Believe no more, from this moment on, what a lease stood for."""

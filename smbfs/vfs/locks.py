@@ -41,32 +41,6 @@ IDLE_S = 2.0  # how long the handle is kept that has no lock: programs lock agai
 SHORTEST_S, LONGEST_S = 0.02, 0.5  # between two tries where no request can wait for us
 
 
-def of(volume: Volume, opened: Open) -> Locks:
-    """The locks of an open file; there are some to speak of from now on."""
-    file = opened.file
-    if file.locks is None:
-        file.locks = Locks(volume, file)
-    return file.locks
-
-
-async def closed_by(opened: Open, owner: int) -> None:
-    """Let go what a process locked with fcntl: it closed a descriptor.  Nobody is 0."""
-    if (locks := opened.file.locks) is not None and owner:
-        await locks.drop(lambda: locks.table.of_owner(owner))
-
-
-def has_some(opened: Open, owner: int) -> bool:
-    """Whether a process has fcntl locks on the file of a descriptor."""
-    locks = opened.file.locks
-    return locks is not None and bool(locks.table.of_owner(owner))
-
-
-async def released(opened: Open) -> None:
-    """Let go what was locked through an open file that ends."""
-    if (locks := opened.file.locks) is not None:
-        await locks.drop(lambda: locks.table.of_handle(opened.fh))
-
-
 class Locks:
     """The locks of one open file."""
 
@@ -169,7 +143,7 @@ class Locks:
             errand.error = error
             errand.done.set()
             self._used_at_s = trio.current_time()
-            if self._is_idle and not self._is_tidying and not self._closed.is_set():
+            if self.is_idle and not self._is_tidying and not self._closed.is_set():
                 self._is_tidying = True
                 self._file.ground.nursery.start_soon(self._tidy)
 
@@ -274,7 +248,7 @@ class Locks:
             log.warning("node %d: %s was lost to another client", self._file.inode.node, kind)
         if lock is not None and any(is_same_owner(one, lock) for one in lost):
             raise OSError(errno.ENOLCK, "the lock was lost to another client")
-        if self._is_idle and self._server.is_unsure:
+        if self.is_idle and self._server.is_unsure:
             self._server.rest()  # what may be left there goes with the handle
 
     def _must_fit(self, lock: Lock, opened: Open) -> None:
@@ -307,6 +281,13 @@ class Locks:
         is_ours = lease is not None and lease.may_write and not lease.is_oplock
         return is_ours and self._server.handle is None and self._volume.policy.locks_stay
 
+    def go_on(self, generation: int) -> bool:
+        """Take that the lease is held on another connection; whether no lock was lost meanwhile."""
+        if not self.is_idle and not self._stays:
+            return False
+        self._generation = generation
+        return True
+
     def _keep(self, lock: Lock, opened: Open, *, is_wanted: bool) -> None:
         """Lock a range here alone, unless who asked has gone away."""
         if is_wanted:
@@ -337,7 +318,8 @@ class Locks:
     # When nothing is locked
 
     @property
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
+        """Whether nothing is locked, and nothing is asked for."""
         return not self.table.held and not self.table.pending
 
     async def _tidy(self) -> None:
@@ -346,7 +328,7 @@ class Locks:
         As long as it is open, others cannot open the file and forbid what it may do.
         """
         try:
-            while self._is_idle and self._server.handle is not None:
+            while self.is_idle and self._server.handle is not None:
                 with trio.move_on_at(self._used_at_s + IDLE_S):
                     await self._closed.wait()
                     return
@@ -356,7 +338,7 @@ class Locks:
 
     async def _rest(self, errand: Errand[None]) -> None:
         """Give up the handle if nobody used it while we waited at the door."""
-        if self._is_idle and trio.current_time() >= self._used_at_s + IDLE_S:
+        if self.is_idle and trio.current_time() >= self._used_at_s + IDLE_S:
             await self._settle()
             self._server.rest()
 

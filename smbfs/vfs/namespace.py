@@ -27,6 +27,7 @@ from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.fuse.server import MISS, Attributes, Change, Entry, FileHandle, Miss, Space
 from smbfs.vfs.inode import Inode, Moment
 from smbfs.vfs.links import special_of
+from smbfs.vfs.passage import again
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import Basic, Override, basic_of, check_ownership, kind_of
 from smbfs.vfs.volume import Volume
@@ -189,7 +190,7 @@ async def refresh(volume: Volume, inode: Inode, *, for_target: bool = False) -> 
     if (handle := inode.lend(for_links=True)) is not None:
         asked = volume.moment()
         try:
-            [information] = await handle.do(query_all())
+            [information] = await again(handle, lambda: handle.do(query_all()), changes=False)
         except StatusError as error:
             if error.status != Status.FILE_CLOSED:  # its owner closed it meanwhile: ask by name
                 raise

@@ -104,7 +104,7 @@ class File:
     def lend(self) -> Handle | None:
         """Name an open handle that the server still knows, one that may write if there is one."""
         alive = [opened for opened in self.opens if opened.is_alive]
-        alive.sort(key=lambda opened: not opened.may_write)
+        alive.sort(key=lambda opened: (not opened.is_here, not opened.may_write))
         return alive[0].handle if alive else None
 
     def lost_belief(self) -> None:
@@ -282,6 +282,8 @@ class File:
                 piece.size,
                 lambda handle: handle.write(piece.offset, parts),
                 writes=True,
+                # Who waits for it hears of a server that is away; what was taken already is kept.
+                patience_s=0.0 if piece.is_through else self.ground.policy.patience_s,
             )
             error = None
         except KNOWN as failure:

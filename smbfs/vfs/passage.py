@@ -1,11 +1,13 @@
-"""By which handle a descriptor gets at data: its own, or the one that has the range locked.
+"""By which handle a descriptor gets at data, and what is asked again when a connection was lost.
 
 SMB lets nobody at what is locked exclusively but the handle that locked it; on this machine locks
 are advisory, so everybody here goes by that one.
 
 Easily broken: a lock holds on the server before its answer is here, and what was sent by another
 handle meanwhile is refused; that is tried once more, by the handle that may have got the lock.  And
-that one is closed when nothing is locked, maybe before a slow transfer by it has ended.
+that one is closed when nothing is locked, maybe before a slow transfer by it has ended.  What
+changes a file is asked again only by a handle that was claimed back: of one that was opened anew
+nobody knows what the server did of it, nor who has written since.
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+import trio
+
 from smbfs.engine.handle import Handle
-from smbfs.errors import StatusError
+from smbfs.errors import ConnectionLost, StatusError
 from smbfs.wire.status import Status
 
 if TYPE_CHECKING:
     from smbfs.vfs.descriptor import Open
 
 T = TypeVar("T")
+
+TRIES = 4  # a request that brings the server down is not asked for ever
+PAUSE_S = 0.5  # between two looks whether the server is back
 
 
 def way(opened: Open, offset: int, size: int, *, writes: bool = False) -> Handle:
@@ -36,16 +43,58 @@ async def past_locks(
     do: Callable[[Handle], Awaitable[T]],
     *,
     writes: bool = False,
+    patience_s: float = 0.0,
 ) -> T:
-    """Read or write a range by the handle that the server lets at it."""
+    """Read or write a range by the handle that the server lets at it.
+
+    ``patience_s`` is how long a server that is away is waited for.
+    """
     handle = way(opened, offset, size, writes=writes)
     try:
-        return await do(handle)
+        return await again(handle, lambda: do(handle), changes=writes, patience_s=patience_s)
     except StatusError as error:
         other = _other_way(opened, handle, error, offset, size, writes)
         if other is handle:
             raise
     return await do(other)
+
+
+async def again(
+    handle: Handle,
+    do: Callable[[], Awaitable[T]],
+    *,
+    changes: bool,
+    patience_s: float = 0.0,
+) -> T:
+    """Do something by a handle, and again if it came back after its connection was lost over it.
+
+    What ``changes`` the file is done again only if the handle was claimed back.
+    """
+    until_s: float | None = None
+    for left in reversed(range(TRIES)):
+        opens = handle.opens
+        try:
+            return await do()
+        except ConnectionLost as error:
+            lost = error
+        if not left or not handle.may_come_back:
+            raise lost
+        until_s = trio.current_time() + patience_s if until_s is None else until_s
+        await _back(handle, until_s)
+        if changes and handle.opens != opens:
+            raise lost
+    raise AssertionError("the last try either answers or raises")
+
+
+async def _back(handle: Handle, until_s: float) -> None:
+    """Wait for a handle to be back, and for a server that is away until then."""
+    while True:
+        try:
+            return await handle.be_back()
+        except ConnectionLost:
+            if trio.current_time() >= until_s or not handle.may_come_back:
+                raise
+        await trio.sleep(PAUSE_S)
 
 
 def _other_way(

@@ -12,8 +12,8 @@ import trio
 from smbfs.cache.dirty import room_for
 from smbfs.engine import steps
 from smbfs.errors import SmbError
-from smbfs.vfs.descriptor import Open, must_live
-from smbfs.vfs.passage import past_locks
+from smbfs.vfs.descriptor import Open
+from smbfs.vfs.passage import again, past_locks
 from smbfs.wire.constants import Attributes as Dos
 
 FILE_DIRTY_BYTES = 16 << 20  # unsent bytes of one file before its writer waits
@@ -24,7 +24,7 @@ Data = bytes | memoryview
 def write_now(opened: Open, offset: int, data: Data) -> bool:
     """Take bytes to be sent if there is nothing to wait for or to tell; whether they were taken."""
     file, needed = opened.file, room_for(len(data))
-    if opened.is_append or opened.is_direct or opened.is_synchronous or not opened.is_alive:
+    if opened.is_append or opened.is_direct or opened.is_synchronous or not opened.is_here:
         return False
     if file.is_contended:
         return False
@@ -68,7 +68,8 @@ async def _write_behind(opened: Open, offset: int, data: Data) -> None:
         await room.take(needed)
         try:
             file.tell()
-            must_live(opened)
+            await opened.handle.be_back()  # or bytes would be taken that can never be sent
+            file.tell()
         except BaseException:
             room.give(needed)
             raise
@@ -120,7 +121,8 @@ async def _mark_before_gap(opened: Open, offset: int) -> None:
 
 async def _append(opened: Open, data: Data) -> None:
     file = opened.file
-    [information] = await opened.handle.do(steps.query_all())
+    handle = opened.handle
+    [information] = await again(handle, lambda: handle.do(steps.query_all()), changes=False)
     offset = information.end_of_file
     try:
         await past_locks(

@@ -222,7 +222,7 @@ async def test_credits_that_never_come(
         failed = 0
         for _ in range(4):
             try:
-                await share.on("dir", How.looking())
+                await share.on("dir", How.changing())
             except ConnectionLost:
                 failed += 1
         assert failed

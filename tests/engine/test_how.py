@@ -87,3 +87,27 @@ def test_a_new_file_may_be_born_with_attributes() -> None:
 def test_contexts_add_up() -> None:
     how = How.looking().with_context(b"MxAc").with_context(b"QFid", b"x")
     assert how.contexts == ((b"MxAc", b""), (b"QFid", b"x"))
+
+
+@pytest.mark.parametrize(
+    ("how", "is_so"),
+    [
+        (How.looking(), True),
+        (How.reading(), True),
+        (How.listing(), True),
+        (How.reading_eas(), True),
+        (How.touching(), True),
+        (How.writing(), False),
+        (How.resizing(), False),
+        (How.changing(), False),
+        (How.writing_eas(), False),
+        (How.deleting(), False),
+        (How.renaming(), False),
+        (How.making_directory(), False),
+        (How.opening(os.O_RDONLY | os.O_CREAT), False),
+        (How.opening(os.O_RDONLY | os.O_CREAT).again(), True),
+        (How.opening(os.O_RDONLY | os.O_TRUNC), False),
+    ],
+)
+def test_what_changes_nothing_may_be_asked_twice(how: How, is_so: bool) -> None:
+    assert how.changes_nothing is is_so

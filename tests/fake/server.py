@@ -112,9 +112,12 @@ class FakeServer:
             wire.hang_up()
 
     def gone(self, wire: Wire) -> None:
-        """A connection ended, and its sessions with it."""
+        """A connection ended, and its sessions with it; durable opens are kept for a while."""
         self.wires.remove(wire)
         for session_id in wire.sessions:
+            for open_ in self.open_handles:
+                if open_.session_id == session_id and open_.guid is not None:
+                    open_.session_id = 0
             self.forget_session(session_id)
 
     # Sessions and opens
@@ -124,6 +127,12 @@ class FakeServer:
         self.sessions.pop(session_id, None)
         for open_ in self.open_handles:
             if open_.session_id == session_id:
+                self.close(open_)
+
+    def forget_kept(self) -> None:
+        """Close what is kept for clients whose connection was lost, as a restart would."""
+        for open_ in self.open_handles:
+            if not open_.session_id:
                 self.close(open_)
 
     def close(self, open_: Open) -> None:

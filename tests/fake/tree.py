@@ -137,6 +137,7 @@ class Open:
     tree_id: int
     oplock: int = 0
     lease_key: bytes = b""
+    guid: bytes | None = None  # kept if the connection is lost, for who comes with this
     scan: Iterator[tuple[str, Node]] | None = None
     pushed_back: list[tuple[str, Node]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)  # times this open does not move any more
@@ -198,6 +199,7 @@ class Volume:
         flags: int = 0,
         room: int = 1 << 30,  # bytes
         strict_rename: bool = True,  # no directory is renamed while files below are open
+        keeps: bool = True,  # durable opens outlive their connection
     ) -> None:
         self.name = name
         self.case_sensitive = case_sensitive
@@ -210,6 +212,7 @@ class Volume:
         self.room = room
         self.within: list[tuple[str, bytes]] = []  # what was opened, and the key of its directory
         self.strict_rename = strict_rename
+        self.keeps = keeps
         self.abilities = Abilities()
         self.serial = 0x5EED_F00D
         self._ids = itertools.count(0x10_0000)

@@ -32,8 +32,8 @@ ignore: upcall_target=app
 support: !backupuid=0 !backupgid=0
 
 better: echo_interval=10 !hard !nosoft
-support: soft nohard retrans=1 !persistenthandles nopersistenthandles
-support: !resilienthandles noresilienthandles handletimeout=960000
+support: soft nohard retrans=1 persistenthandles nopersistenthandles
+support: resilienthandles noresilienthandles handletimeout=960000
 
 support: uid=1000 gid=1000 forceuid noforceuid forcegid noforcegid
 support: file_mode=0644 dir_mode=755 dirmode=755 dirm=755 fmask=0644 dmask=0755 perm noperm

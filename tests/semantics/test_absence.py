@@ -118,44 +118,6 @@ def test_the_server_comes_back(private: Samba) -> None:
         assert (mounted.behind / "file").read_text() == "after"
 
 
-@proves(
-    "LOSS-3 A file that was open when the connection was lost gives EIO at every further read, "
-    "write, fsync and truncation; opened again, it works."
-)
-def test_open_files_are_lost(private: Samba) -> None:
-    with MountedShare(private, "share", "actimeo=0") as mounted:
-        (mounted.path / "file").write_text("still there")
-        with opened(mounted.path / "file", os.O_RDWR | os.O_DIRECT) as fd:
-            assert private.drop_connections() > 0
-            time.sleep(0.3)
-            with fails(errno.EIO):
-                os.pread(fd, 4096, 0)
-            with fails(errno.EIO):
-                os.pwrite(fd, b"nowhere", 0)
-            with fails(errno.EIO):
-                os.ftruncate(fd, 1)
-            with fails(errno.EIO):
-                os.fsync(fd)
-            with opened(mounted.path / "file") as again:
-                assert os.read(again, 20) == b"still there"
-
-
-@proves(
-    "LOSS-4 Bytes that were taken and not yet sent when the connection was lost are lost, and the"
-    " close says so."
-)
-def test_unsent_bytes_are_lost(private: Samba) -> None:
-    with MountedShare(private) as mounted:
-        fd = os.open(mounted.path / "file", os.O_CREAT | os.O_WRONLY)
-        private.freeze()
-        os.write(fd, noise(MIB))
-        private.kill()
-        with fails(errno.EIO):
-            os.close(fd)
-        private.start()
-        assert (mounted.behind / "file").read_bytes() == b""
-
-
 @proves("LOSS-5 A change that was asked for is never asked for twice.")
 def test_nothing_is_repeated(private: Samba) -> None:
     with MountedShare(private, "share", "timeout=5") as mounted:

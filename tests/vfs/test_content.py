@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import trio
 
-from smbfs.errors import ConnectionLost, SmbError
+from smbfs.errors import SmbError, Stale
 from smbfs.fuse.server import MISS, ROOT, FileHandle, errno_of
 from smbfs.vfs.openfile import File
 from smbfs.wire.header import Command
@@ -238,17 +238,17 @@ async def test_a_server_whose_ids_change_all_the_time() -> None:
         await ground.close(again.fh)
 
 
-@pytest.mark.logs("connection lost")
+@pytest.mark.logs("connection lost", "another file has its name")
 async def test_who_lost_his_handle_cannot_mix_anything_up() -> None:
     async with bench(b"old") as ground:
         fh = await ground.open()
         ground.server.hang_up()
-        await ground.settled()
         ground.share.put("new", b"new")
         ground.share.move("new", NAME)
+        await ground.settled()
         again = await ground.fs.open(WHO, ground.inode.node, BOTH)
         assert await ground.read(again.fh) == b"new"
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Stale):
             await ground.read(fh)
         await ground.close(fh)
         await ground.close(again.fh)

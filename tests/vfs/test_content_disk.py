@@ -8,7 +8,7 @@ import os
 import pytest
 import trio
 
-from smbfs.errors import ConnectionLost, StatusError
+from smbfs.errors import Stale, StatusError
 from smbfs.fuse.server import ROOT, FileHandle
 from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.constants import Attributes
@@ -99,7 +99,7 @@ async def test_a_file_without_a_name_needs_no_flush_by_name() -> None:
         await ground.close(reader)
 
 
-@pytest.mark.logs("connection lost")
+@pytest.mark.logs("connection lost", "it may have been changed")
 async def test_what_was_confirmed_by_a_connection_that_is_lost_is_not_known_to_be_on_disk() -> None:
     """The server may have been started anew since, without what it had in memory."""
     async with bench() as ground:
@@ -108,10 +108,10 @@ async def test_what_was_confirmed_by_a_connection_that_is_lost_is_not_known_to_b
         await ground.content.flush(fh)
         ground.server.hang_up()
         await ground.settled()
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Stale):
             await ground.content.fsync(fh)
         reader = await ground.open(READ)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Stale):
             await ground.content.fsync(reader)
         again = await ground.open()
         await ground.write(again, 3, b"def")
@@ -220,13 +220,14 @@ async def test_a_truncation_that_fails_is_told() -> None:
         await ground.close(fh)
 
 
-@pytest.mark.logs("connection lost")
-async def test_truncation_by_a_lost_descriptor_fails_and_by_name_works() -> None:
+@pytest.mark.logs("connection lost", "it may have been changed")
+async def test_truncation_by_a_stale_descriptor_fails_and_by_name_works() -> None:
     async with bench(b"music") as ground:
         fh = await ground.open()
         ground.server.hang_up()
+        ground.share.put(NAME, b"other")
         await ground.settled()
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Stale):
             await ground.truncate(2, fh)
         assert await ground.truncate(2, None) == 2
         reader = await ground.open(READ)

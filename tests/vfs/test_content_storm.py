@@ -216,7 +216,7 @@ async def write_and_sync(
 
 @storm(max_examples=15)
 @given(SEEDS)
-@pytest.mark.logs("connection lost", "could not be written")
+@pytest.mark.logs("connection lost|could not be written|is not any more|a write was lost")
 def test_a_lost_connection_is_told(
     seed: int,
 ) -> None:

@@ -17,7 +17,7 @@ from smbfs.wire.header import Command
 from smbfs.wire.status import Status
 from tests.fake.script import Silent
 from tests.fake.tree import Volume
-from tests.vfs.bench import BOTH, Gate, bench, on_mock_time, together
+from tests.vfs.bench import BOTH, NAME, Gate, bench, on_mock_time, together
 from tests.vfs.copies import (
     COPIES,
     DATA,
@@ -237,10 +237,14 @@ async def test_a_copy_of_nothing_is_no_end() -> None:
             await copy(made, source, target, 10)
 
 
-@pytest.mark.logs("connection lost")
+@pytest.mark.logs("connection lost", "is not any more")
 async def test_the_connection_is_lost() -> None:
     async with two() as (made, source, target):
         made.server.hang_up()
+        await made.settled()
+        assert await copy(made, source, target, 10) == 10
+        made.server.hang_up()
+        made.share.remove(NAME)
         await made.settled()
         with pytest.raises(SmbError):
             await copy(made, source, target, 10)

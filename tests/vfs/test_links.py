@@ -263,6 +263,6 @@ async def test_a_connection_lost_while_links_are_read() -> None:
     async with mounted() as m:
         for name in ("one", "two"):
             m.share.put(name, pack_mfsymlink(b"t"))
-        m.server.script.append(Drops(on=Command.READ, times=1))
+        m.server.script.append(Drops(on=Command.READ, times=2))
         with fails(errno.EIO):
             await m.listed()

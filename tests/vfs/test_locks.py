@@ -268,7 +268,7 @@ def test_a_file_without_a_name_is_locked_through_the_descriptor() -> None:
     on_mock_time(main)
 
 
-@pytest.mark.logs("connection lost")
+@pytest.mark.logs("connection lost", "its locks are lost")
 def test_the_connection_is_lost() -> None:
     async def main() -> None:
         async with pair() as both:

@@ -8,13 +8,13 @@ import pytest
 import trio
 
 from smbfs.engine.information import Information
-from smbfs.errors import ConnectionLost, ServerSilent
+from smbfs.errors import ServerSilent, Stale
 from smbfs.fuse.server import Change
 from smbfs.vfs.descriptor import must_live
 from smbfs.vfs.openfile import WRITES_UNDER_WAY, File
 from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
-from tests.vfs.bench import BOTH, WHO, bench
+from tests.vfs.bench import BOTH, NAME, WHO, bench
 
 MIB = 1 << 20
 
@@ -102,18 +102,18 @@ async def test_a_file_that_another_cuts_is_shorter(autojump_clock: object) -> No
 # Handles
 
 
-@pytest.mark.logs("connection lost")
-async def test_a_handle_that_may_write_is_lent_first_and_a_lost_one_never() -> None:
+@pytest.mark.logs("connection lost", "it may have been changed")
+async def test_a_handle_that_may_write_is_lent_first_and_a_stale_one_never() -> None:
     async with bench(b"music") as ground:
         reader, writer = await ground.open(os.O_RDONLY), await ground.open()
         assert ground.file.lend() is ground.content.of(writer).handle
         ground.server.hang_up()
+        ground.share.put(NAME, b"other")
         await ground.settled()
+        assert ground.file.lend() is ground.content.of(reader).handle
+        await ground.close(reader)
         assert ground.file.lend() is None
-        again = await ground.open(os.O_RDONLY)
-        assert ground.file.lend() is ground.content.of(again).handle
-        for fh in (reader, writer, again):
-            await ground.close(fh)
+        await ground.close(writer)
 
 
 # Sending
@@ -236,14 +236,15 @@ async def test_it_can_be_waited_for_that_something_moves() -> None:
         await ground.close(fh)
 
 
-@pytest.mark.logs("connection lost")
-async def test_who_must_live_may_be_lost() -> None:
+@pytest.mark.logs("connection lost", "it may have been changed")
+async def test_who_must_live_may_be_stale() -> None:
     async with bench() as ground:
         opened = ground.content.of(await ground.open())
         must_live(opened)
         ground.server.hang_up()
+        ground.share.put(NAME, b"other")
         await ground.settled()
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Stale):
             must_live(opened)
         await ground.content.release(opened.fh)
 

@@ -62,7 +62,7 @@ async def test_a_file_without_a_name_is_read_and_written_and_gone() -> None:
         assert len(made.volume.inodes) == 2
 
 
-@pytest.mark.logs("connection lost")
+@pytest.mark.logs("connection lost", "it had been deleted")
 async def test_it_is_gone_even_if_we_are() -> None:
     async with mounted() as made:
         await tmpfile(made)

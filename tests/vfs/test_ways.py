@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from smbfs.errors import ConnectionLost
+from smbfs.errors import Stale
 from smbfs.vfs.ways import way_of, way_to_read
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
@@ -84,13 +84,14 @@ async def test_who_may_not_read_at_all_has_no_way() -> None:
                 await reads_through(made, writer)
 
 
-@pytest.mark.logs("connection lost")
-async def test_a_lost_handle_is_no_way() -> None:
+@pytest.mark.logs("connection lost", "it may have been changed")
+async def test_a_stale_handle_is_no_way() -> None:
     async with bench(b"x") as made:
         opened = made.content.of(await made.open())
         made.server.hang_up()
+        made.share.put(NAME, b"y")
         await made.settled()
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Stale):
             way_of(opened, 0, 1)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Stale):
             await reads_through(made, opened.fh)

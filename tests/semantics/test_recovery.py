@@ -1,0 +1,142 @@
+"""LOSS promises: what becomes of open files and unsent bytes when the connection is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+import pytest
+
+from tests.line import Line
+from tests.mount.ground import fails, noise, opened
+from tests.mounted import MountedShare, MountError
+from tests.samba import Samba
+from tests.semantics.document import proves
+
+MIB = 1 << 20
+
+
+GOES_ON = (
+    "LOSS-3 A file that was open when the connection was lost goes on with the next one: the server"
+    " kept it for us, or it is opened anew and is the same file, unchanged if it was open for "
+    "writing."
+)
+
+
+@proves(GOES_ON)
+def test_open_files_go_on_after_a_cut(private: Samba) -> None:
+    with (
+        Line(private.port) as line,
+        MountedShare(private, "share", f"port={line.port}", "actimeo=0") as mounted,
+        opened(mounted.path / "file", os.O_CREAT | os.O_RDWR) as fd,
+    ):
+        for number in range(5):
+            os.pwrite(fd, b"%d" % number, number)
+            if number % 2:
+                os.fsync(fd)
+            line.cut()
+            os.pwrite(fd, b"more", 10)
+        os.fsync(fd)
+        assert os.pread(fd, 5, 0) == b"01234"
+        assert (mounted.behind / "file").read_bytes()[:5] == b"01234"
+        os.ftruncate(fd, 3)
+        line.cut()
+        os.ftruncate(fd, 2)
+        assert (mounted.behind / "file").read_bytes() == b"01"
+
+
+@proves(GOES_ON)
+def test_open_files_go_on_after_a_restart(private: Samba) -> None:
+    with MountedShare(private, "share", "actimeo=0") as mounted:
+        (mounted.behind / "file").write_bytes(noise(MIB))
+        os.utime(mounted.behind / "file", (1, 1))
+        with (
+            opened(mounted.path / "file") as reader,
+            opened(mounted.path / "file", os.O_RDWR) as writer,
+        ):
+            assert os.pread(reader, 9, 0) == noise(MIB)[:9]
+            private.restart()
+            time.sleep(5)
+            assert os.pread(reader, MIB, 0) == noise(MIB)
+            os.pwrite(writer, b"here", 0)
+            os.fsync(writer)
+            assert (mounted.behind / "file").read_bytes() == b"here" + noise(MIB)[4:]
+
+
+@proves(
+    "LOSS-10 An open file that cannot be gone on with, because it was replaced, deleted, changed "
+    "while it was open for writing, or its locks are lost, gives ESTALE at every further read, "
+    "write, fsync and truncation, and the log says why; opened again, it works."
+)
+@pytest.mark.parametrize("how", ["replaced", "deleted", "changed"])
+def test_a_file_that_is_another(private: Samba, how: str) -> None:
+    with MountedShare(private, "share", "actimeo=0") as mounted:
+        behind = mounted.behind / "file"
+        (mounted.path / "file").write_text("as it was")
+        with opened(mounted.path / "file", os.O_RDWR | os.O_DIRECT) as fd:
+            private.kill()
+            if how != "changed":
+                behind.rename(behind.with_name("elsewhere"))
+            if how != "deleted":
+                behind.write_text("still there")
+            private.start()
+            time.sleep(5)
+            with fails(errno.ESTALE):
+                os.pread(fd, 4096, 0)
+            with fails(errno.ESTALE):
+                os.pwrite(fd, b"nowhere", 0)
+            with fails(errno.ESTALE):
+                os.ftruncate(fd, 1)
+            with fails(errno.ESTALE):
+                os.fsync(fd)
+            assert "file was open when the connection was lost" in mounted.log()
+            if how != "deleted":
+                with opened(mounted.path / "file") as again:
+                    assert os.read(again, 20) == b"still there"
+
+
+UNSENT = (
+    "LOSS-4 Bytes that were taken and not yet sent when the connection was lost are sent when the "
+    "server is back within `timeout=`; else they are lost, and the close says so."
+)
+
+
+@proves(UNSENT)
+def test_unsent_bytes_are_sent(private: Samba) -> None:
+    data = noise(8 * MIB)
+    with (
+        Line(private.port, rate=4 * MIB) as line,
+        MountedShare(private, "share", f"port={line.port}") as mounted,
+    ):
+        fd = os.open(mounted.path / "file", os.O_CREAT | os.O_WRONLY)
+        os.write(fd, data)
+        time.sleep(0.5)
+        assert line.cut() < len(data), "it was cut in the middle"
+        os.close(fd)
+        assert (mounted.behind / "file").read_bytes() == data
+
+
+@proves(UNSENT)
+def test_unsent_bytes_are_lost(private: Samba) -> None:
+    with MountedShare(private, "share", "timeout=3") as mounted:
+        fd = os.open(mounted.path / "file", os.O_CREAT | os.O_WRONLY)
+        private.freeze()
+        os.write(fd, noise(MIB))
+        private.kill()
+        with fails(errno.EHOSTDOWN):
+            os.close(fd)
+        private.start()
+        assert (mounted.behind / "file").read_bytes() == b""
+
+
+@proves(
+    "MOUNT-4 With `persistenthandles` only a share is mounted whose open files outlive a restart of"
+    " the server."
+)
+def test_persistent_handles_that_cannot_be_had(private: Samba) -> None:
+    failing = MountedShare(private, "share", "persistenthandles")
+    with pytest.raises(MountError, match="Remove `persistenthandles`") as error:
+        failing.mount()
+    assert error.value.status == 32
+    failing.close()
