@@ -18,7 +18,7 @@ from functools import partial
 
 import trio
 
-from smbfs import mountpoint
+from smbfs import control, mountpoint, places
 from smbfs.auth import Login
 from smbfs.engine.link import Link, Target
 from smbfs.engine.share import Share
@@ -27,7 +27,9 @@ from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.fuse.choice import KernelServer, server_for
 from smbfs.fuse.server import DATA_PATIENCE
 from smbfs.guardian import Guardian
+from smbfs.losses import Losses
 from smbfs.options import MountOptions
+from smbfs.report import Recent, Reporter
 from smbfs.settings import data_of, policy_of, presentation_of, wishes_of
 from smbfs.vfs.filesystem import Filesystem
 from smbfs.wire.status import SENTENCES
@@ -98,6 +100,7 @@ class Mount:
     server: KernelServer
     device: str = ""  # in the kernel's mount table
     guardian: Guardian | None = None
+    recent: Recent = field(default_factory=Recent)
     is_ready: bool = False
     ended: trio.Event = field(default_factory=trio.Event)  # the kernel asks no more
 
@@ -112,6 +115,27 @@ class Mount:
             self.device = mounted.device
             command = mountpoint.unmount_command(self.mountpoint, lazy=True)
             self.guardian = Guardian(self.mountpoint, self.device, command)
+
+    def tell(self, nursery: trio.Nursery) -> None:
+        """Answer who asks how the mount is, and write down what it loses."""
+        try:
+            directory = places.own(places.state_directory(os.geteuid()))
+        except OSError as error:
+            log.warning("nobody can be told later what was lost: %s", error)
+        else:
+            note = partial(Losses(directory).note, self.mountpoint, str(self.options.service))
+            self.filesystem.content.ground.on_lost = note
+        link, filesystem, recent = self.link, self.filesystem, self.recent
+        reporter = Reporter(self.options, self.mountpoint, link, filesystem, recent)
+        logging.getLogger().addHandler(recent)
+        if not self.device:
+            return
+        try:
+            listener = control.listen(self.device)
+        except OSError as error:
+            log.warning("`smbfs status` cannot ask this mount: %s", error)
+        else:
+            nursery.start_soon(control.serve, listener, {"status": reporter.status})
 
     @property
     def is_attached(self) -> bool:
@@ -194,10 +218,12 @@ async def _run(
         mount = await _unless(stop, partial(_start, options, where, logins, nursery))
         try:
             mount.attach()
+            mount.tell(nursery)
             await _serve(mount, ready, stop)
         finally:
             stopping()
             await _stop(mount, stop)
+            logging.getLogger().removeHandler(mount.recent)
             nursery.cancel_scope.cancel()
     if stop.is_hurried:
         raise Interrupted("ended at once, as asked; what was not sent yet is lost")

@@ -48,6 +48,7 @@ class Mounted:
     path: str
     type: str
     source: str
+    owner: int = 0  # the user whose smbfs serves it
 
     @property
     def is_ours(self) -> bool:
@@ -64,8 +65,11 @@ def mounts() -> Iterator[Mounted]:
             continue
         fields, _, rest = line.partition(" - ")
         device, path = fields.split(" ")[2], fields.split(" ")[4]
-        kind, source = rest.split(" ")[:2]
-        yield Mounted(device, unescaped(path), kind, unescaped(source))
+        kind, source, options = rest.split(" ")[:3]
+        owner = re.search(r"\buser_id=(\d+)", options)
+        yield Mounted(
+            device, unescaped(path), kind, unescaped(source), int(owner[1]) if owner else 0
+        )
 
 
 def unescaped(text: str) -> str:
@@ -73,6 +77,11 @@ def unescaped(text: str) -> str:
     for escape, character in ESCAPES.items():
         text = text.replace(escape, character)
     return text
+
+
+def ours() -> Iterator[Mounted]:
+    """The mounts that smbfs made."""
+    return (mounted for mounted in mounts() if mounted.is_ours)
 
 
 def mounted_on(path: str) -> Mounted | None:

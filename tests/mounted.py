@@ -50,15 +50,16 @@ CONNECTIONS = Path("/sys/fs/fuse/connections")
 GUARDIAN = 'read -r line || { kill -KILL "$1"; shift; "$@"; }'
 
 
-def environment() -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """What a mount's daemon inherits: coverage follows it only where it may show something new.
 
     It makes a daemon half as fast, and most promises are kept by what other tests have shown.
+    What the daemon keeps of itself is nothing of this machine's.
     """
+    places = {"SMBFS_RUN_DIR": str(home / "run"), "SMBFS_STATE_DIR": str(home / "state")}
     test = os.environ.get("PYTEST_CURRENT_TEST", "")
-    if not test.startswith(UNTRACED):
-        return dict(os.environ)
-    return {name: value for name, value in os.environ.items() if name not in TRACING}
+    hidden = TRACING if test.startswith(UNTRACED) else ()
+    return {name: value for name, value in os.environ.items() if name not in hidden} | places
 
 
 def abort_switch(path: Path) -> Path:
@@ -162,7 +163,7 @@ class MountedShare:
                 stderr=subprocess.STDOUT,
                 timeout=limit_s,
                 check=False,
-                env=environment(),
+                env=environment(self.home),
             )
             said.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, said.read())

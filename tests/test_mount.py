@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ OPTIONS = MountOptions(service=Service("nas", "music", ("a", "b")))
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     made = House(str(tmp_path))
+    monkeypatch.setenv("SMBFS_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("SMBFS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(mount, "Link", made.link)
     monkeypatch.setattr(mount, "Share", made.share)
     monkeypatch.setattr(mount, "server_for", made.server)
@@ -37,6 +40,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     class Filesystem:
         def __init__(self, *arguments: Any) -> None:
             self.start, self.drain = made.start, made.drain
+            self.content = SimpleNamespace(ground=SimpleNamespace())
 
         async def stop(self) -> None:
             await made.does("stop files")

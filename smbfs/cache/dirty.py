@@ -120,6 +120,12 @@ class Dirty(Generic[W]):
         last = self._waiting[-1].end if self._waiting else 0
         return max([last, *(piece.end for piece in self.under_way)])
 
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """Offset and size of everything that is not confirmed, in the file's order."""
+        pieces = [*self.under_way, *self._waiting]
+        return sorted((piece.offset, piece.size) for piece in pieces)
+
     # Writing
 
     def add(self, writer: W, offset: int, data: Data) -> None:

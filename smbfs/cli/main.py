@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from smbfs.cli import mount, unmount
+from smbfs.cli import mount, tell, unmount
 
 
 def main() -> None:
@@ -21,6 +21,10 @@ def command(name: str, arguments: list[str]) -> int:
         return mount.main(arguments, is_helper=True)
     if arguments[:1] in (["umount"], ["unmount"]):
         return unmount.main(arguments[1:])
+    if arguments[:1] == ["status"]:
+        return tell.status(arguments[1:])
+    if arguments[:1] == ["errors"]:
+        return tell.errors(arguments[1:])
     if arguments[:1] == ["mount"]:
         arguments = arguments[1:]
     return mount.main(arguments or ["--help"], is_helper=False)

@@ -26,6 +26,8 @@ LONG_FORMS = {
 USAGE_TEXT = """\
 Usage: smbfs //server/share[/folder] MOUNTPOINT [-o option,option=value,...]
        smbfs umount MOUNTPOINT
+       smbfs status [MOUNTPOINT]
+       smbfs errors [MOUNTPOINT]
        mount -t smbfs //server/share MOUNTPOINT -o ...
 
   -o OPTIONS   mount options; may be given several times, see mount.smbfs(8)

@@ -41,13 +41,18 @@ class Durable:
     is_persistent: bool = False
 
 
-def requesting(guid: bytes, capabilities: Capabilities, *, persistent: bool) -> Contexts:
-    """The contexts that ask the server to keep an open; ``guid`` is 16 random bytes."""
+def requesting(
+    guid: bytes, capabilities: Capabilities, *, timeout_ms: int = 0, persistent: bool = False
+) -> Contexts:
+    """The contexts that ask the server to keep an open; ``guid`` is 16 random bytes.
+
+    ``timeout_ms`` is for how long, which the first version does not tell; 0: as the server likes.
+    """
     if capabilities.dialect < _30:
         return ((DURABLE_REQUEST, bytes(DurableRequest())),)
     flags = DURABLE_FLAG_PERSISTENT if persistent else 0
-    # A timeout of 0 leaves to the server how long it waits for us.
-    return ((DURABLE_REQUEST_V2, bytes(DurableRequestV2(flags=flags, create_guid=guid))),)
+    data = DurableRequestV2(timeout=timeout_ms, flags=flags, create_guid=guid)
+    return ((DURABLE_REQUEST_V2, bytes(data)),)
 
 
 def promised(opened: CreateResponse, guid: bytes) -> Durable | None:

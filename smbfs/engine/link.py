@@ -91,6 +91,11 @@ class Link:
         self._is_probing = False
 
     @property
+    def trouble(self) -> str:
+        """Why the server is taken to be away; "" if it is not."""
+        return str(self._away) if self._away is not None else ""
+
+    @property
     def live(self) -> Tree | None:
         """The connected share if there is one now."""
         tree = self._tree

@@ -251,12 +251,7 @@ class Share:
         wish = within(how.lease, key) if key else how.lease
         if wish is not None:
             level, leases = asking(wish, tree.session.capabilities)
-            if how.guid:
-                leases += requesting(
-                    how.guid,
-                    tree.session.capabilities,
-                    persistent=self._link.policy.persistent and tree.is_continuous,
-                )
+            leases += self._durability(tree, how)
         body = CreateRequest(
             requested_oplock_level=level,
             desired_access=how.access,
@@ -269,6 +264,17 @@ class Share:
         )
         # With a CLOSE in the same chain there is nothing to undo.
         return Ask(body, on_late=_close_if_opened if stays else None)
+
+    def _durability(self, tree: Tree, how: How) -> tuple[tuple[bytes, bytes], ...]:
+        if not how.guid:
+            return ()
+        policy = self._link.policy
+        return requesting(
+            how.guid,
+            tree.session.capabilities,
+            timeout_ms=policy.handle_timeout_ms,
+            persistent=policy.persistent and tree.is_continuous,
+        )
 
     def _handle(self, tree: Tree, opened: CreateResponse, path: str) -> Handle:
         return Handle(

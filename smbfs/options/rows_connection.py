@@ -105,7 +105,7 @@ ABSENCE = (
         "handletimeout",
         SUPPORT,
         values.number(0, 960_000, "ms"),
-        later=hints("the server decides how long it keeps handles"),
+        "server.handle_timeout_ms",
     ),
 )
 ROWS: tuple[Row, ...] = SHARE + SERVER + IDENTITY + ABSENCE

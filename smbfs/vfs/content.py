@@ -69,8 +69,8 @@ class Content:
         self._steady = steady
         self.leases = Leases(policy.leases and policy.is_cached)
         self._idle = idle
-        self._ground = Ground(policy, inodes, nursery, holes, self.leases, idle)
-        self.opening = Opening(share, self._ground, steady)
+        self.ground = Ground(policy, inodes, nursery, holes, self.leases, idle)
+        self.opening = Opening(share, self.ground, steady)
         nursery.start_soon(idle.tidy)
         self._opens: dict[FileHandle, Open] = {}
         self._numbers = count(1)
@@ -185,7 +185,7 @@ class Content:
         return file or self._new_file(inode)
 
     def _new_file(self, inode: Inode) -> File:
-        ground, policy, facts = self._ground, self._policy, self._share.facts
+        ground, policy, facts = self.ground, self._policy, self._share.facts
         window = policy.read_ahead_bytes
         pages = Pages(ground.read_budget, facts.read_size, window, policy.believe_s)
         dirty: Dirty[Open] = Dirty(facts.write_size, ground.room.give)
@@ -213,13 +213,13 @@ class Content:
             self._close(opened)
             return
         closed = trio.Event()
-        self._ground.nursery.start_soon(self._close_at_rest, opened, closed)
+        self.ground.nursery.start_soon(self._close_at_rest, opened, closed)
         await closed.wait()
 
     def release_soon(self, fh: FileHandle) -> None:
         """Give up a descriptor that nobody got to know of."""
         if fh in self._opens:
-            self._ground.nursery.start_soon(self.release, fh)
+            self.ground.nursery.start_soon(self.release, fh)
 
     async def _close_at_rest(self, opened: Open, closed: trio.Event) -> None:
         try:
@@ -240,6 +240,7 @@ class Content:
                 file.locks = None
             if file.dirty:
                 log.error("node %d: bytes that were written are not sent", inode.node)
+                file.unsent(OSError(errno.EIO, "smbfs ended before they were sent"))
             if file.dirty.error is not None and not file.is_error_told:
                 log.error("node %d: a write was lost: %s", inode.node, file.dirty.error)
         if may_idle and self._idle.may_keep(file, opened.handle):
@@ -252,7 +253,7 @@ class Content:
 
     async def drain(self) -> None:
         """Bring all that was begun to its end; errors stay with their files."""
-        for file in list(self._ground.files):
+        for file in list(self.ground.files):
             await file.rest()
 
     async def stop(self) -> None:
@@ -362,7 +363,7 @@ class Content:
         return information
 
     async def _resize(self, inode: Inode, size: int, fh: FileHandle | None) -> Information:
-        old, holes = inode.information, self._ground.holes
+        old, holes = inode.information, self.ground.holes
         marking = holes.before_growth(old, old.end_of_file, size)
         todo = (*marking, steps.set_end_of_file(size), steps.query_all())
         handle = _writer(inode, fh)

@@ -6,6 +6,7 @@ file that nobody wants any more would keep all others slow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -47,6 +48,7 @@ class Ground:
         self.read_budget = Budget(half)
         self.room = Room(half)  # for unsent writes
         self.files: set[File] = set()
+        self.on_lost: Callable[[str, int, int, Exception], None] = _untold
         self._tidied_at_s = LONG_AGO
 
     def make_room(self, reader: File, size: int) -> None:
@@ -59,3 +61,7 @@ class Ground:
             file.pages.expire(now)
             if file is not reader and now - file.read_at_s > IDLE_S:
                 file.pages.shed()
+
+
+def _untold(path: str, offset: int, size: int, error: Exception) -> None:
+    """Tell nobody but the program that bytes were lost."""

@@ -46,6 +46,9 @@ class FileState(Protocol):
     def lost_belief(self) -> None:
         """Drop cached bytes that were sent or read: the file changed, and maybe not by us."""
 
+    def be_kept_no_longer(self) -> bool:
+        """Do without the server's keeping it if the connection is lost; whether it would have."""
+
     async def settle(self) -> None:
         """Send what is not sent and wait for the answers.  Raises the first error."""
 

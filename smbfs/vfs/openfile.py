@@ -112,6 +112,13 @@ class File:
         self.pages.drop()
         self.kernel_since_s = None
 
+    def be_kept_no_longer(self) -> bool:
+        """Do without the server's keeping it if the connection is lost; whether it would have."""
+        kept = [opened.handle for opened in self.opens if opened.handle.durable is not None]
+        for handle in kept:
+            handle.durable = None
+        return bool(kept)
+
     async def settle(self) -> None:
         """Send what is not sent and wait for the answers; raises the first error."""
         await self.sent()
@@ -183,6 +190,19 @@ class File:
         if self.lease is not None:
             lease, self.lease = self.lease, None
             self.ground.leases.forget(lease)
+
+    def name(self) -> str:
+        """Where the file is, for people; of one that was deleted, where it was."""
+        try:
+            wire = self.ground.inodes.path(self.inode)
+        except OSError:
+            wire = self.opens[0].handle.path if self.opens else "a deleted file"
+        return "/".join(wire.split("\\"))
+
+    def unsent(self, error: Exception) -> None:
+        """Write down what is not sent, for it never will be."""
+        for offset, size in self.dirty.ranges:
+            self.ground.on_lost(self.name(), offset, size, error)
 
     # Errors
 
@@ -282,8 +302,7 @@ class File:
                 piece.size,
                 lambda handle: handle.write(piece.offset, parts),
                 writes=True,
-                # Who waits for it hears of a server that is away; what was taken already is kept.
-                patience_s=0.0 if piece.is_through else self.ground.policy.patience_s,
+                patience_s=self._patience_s(piece),
             )
             error = None
         except KNOWN as failure:
@@ -305,11 +324,20 @@ class File:
             self._moved.unpark_all()
             self.pump()
 
+    def _patience_s(self, piece: DirtyPiece[Open]) -> float:
+        """How long a piece waits for a server that is away: who waits for it himself hears of that.
+
+        One wait is enough for all of a file.
+        """
+        is_vain = piece.is_through or self.dirty.error is not None
+        return 0.0 if is_vain else self.ground.policy.patience_s
+
     def _failed(self, piece: DirtyPiece[Open], error: Exception) -> None:
         # A write nobody answered may still land, after one that the caller makes up for it: that
         # one is refused until the handle was closed.
         if not piece.is_through or isinstance(error, ServerSilent):
             self.lost(error, f"{piece.size} bytes at {piece.offset}")
+            self.ground.on_lost(self.name(), piece.offset, piece.size, error)
         self.dirty.failed(piece, error)
         self.ground.inodes.changed(self.inode)
 

@@ -158,8 +158,9 @@ class Opening:
         if how.access & Access.FILE_WRITE_DATA:
             # So that times and attributes can be set through the same handle.
             access = how.access | Access.FILE_WRITE_ATTRIBUTES
-            # What is written must not be lost with the connection.
-            how = replace(how, guid=os.urandom(16))
+            # What is written must not be lost with the connection; what is deleted already goes.
+            guid = b"" if how.access & Access.DELETE else os.urandom(16)
+            how = replace(how, guid=guid)
             try:
                 return await self._under(lease, path, replace(how, access=access), todo, asked)
             except StatusError as error:

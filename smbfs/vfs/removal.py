@@ -138,6 +138,7 @@ def _silly_path(volume: Volume, beside: str) -> str:
 
 async def _bury(volume: Volume, parent: Inode, path: str, inode: Inode) -> None:
     """Delete a file that we have open, so that its name is free and its handles work on."""
+    await _unkept(volume, path, inode)
     silly = _silly_path(volume, path)
     steps = (rename_to(silly, replace=False), set_disposition(True))
     attributes = inode.information.attributes
@@ -152,6 +153,20 @@ async def _bury(volume: Volume, parent: Inode, path: str, inode: Inode) -> None:
         await _mark_deleted(volume, path, inode)
         return
     _entomb(volume, inode, Grave(handle, parent, silly))
+
+
+async def _unkept(volume: Volume, path: str, inode: Inode | None) -> None:
+    """Have the server keep no open of a file that is to be deleted, should we be killed.
+
+    Samba forgets that a name was to go when it gives up a durable open.  It keeps none whose lease
+    does not keep handles, and that is broken by an open that shares nothing.
+    """
+    if inode is None or inode.file is None or not inode.file.be_kept_no_longer():
+        return
+    try:
+        await volume.share.on(path, How.touching())
+    except StatusError:
+        return  # for we have it open
 
 
 async def _mark_deleted(volume: Volume, path: str, inode: Inode) -> None:
@@ -326,6 +341,7 @@ async def _aside(
     error: StatusError | None,
 ) -> None:
     """Move what is at the new name aside, rename, then delete it; or put it back."""
+    await _unkept(volume, new_path, target)
     attributes = seen.information.attributes
     silly = _silly_path(volume, new_path)
     how = How.renaming() if not attributes & Dos.READONLY else writable(How.renaming())

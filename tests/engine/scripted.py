@@ -120,6 +120,7 @@ class ScriptedTree:
     largest: int = 504
     paces: dict[Command, Pace] = field(default_factory=lambda: defaultdict(Pace))
     seal: bool = False
+    is_continuous: bool = False
     most_waiting: int = 0
     waiting: int = 0
 

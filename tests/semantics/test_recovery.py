@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import time
+from typing import Any
 
 import pytest
 
 from tests.line import Line
-from tests.mount.ground import fails, noise, opened
+from tests.mount.ground import eventually, fails, noise, opened
 from tests.mounted import MountedShare, MountError
 from tests.samba import Samba
 from tests.semantics.document import proves
@@ -128,6 +130,74 @@ def test_unsent_bytes_are_lost(private: Samba) -> None:
             os.close(fd)
         private.start()
         assert (mounted.behind / "file").read_bytes() == b""
+
+
+@proves(
+    "LOSS-11 Every range of bytes that was taken and could not be written is told by `smbfs "
+    "errors`, with its file and the reason, also when the mount is gone."
+)
+def test_what_was_lost_is_told_later(private: Samba) -> None:
+    with MountedShare(private, "share", "timeout=2") as mounted:
+        assert mounted.smbfs("errors").stdout == "Nothing was lost.\n"
+        (mounted.path / "folder").mkdir()
+        fd = os.open(mounted.path / "folder" / "file", os.O_CREAT | os.O_WRONLY)
+        os.write(fd, b"x")
+        os.fsync(fd)
+        private.freeze()
+        os.pwrite(fd, noise(3 * MIB), 1)
+        private.kill()
+        with fails(errno.EHOSTDOWN):
+            os.close(fd)
+        private.start()
+        mounted.umount()
+        told = mounted.smbfs("errors", str(mounted.path))
+        assert told.returncode == 1
+        lost = f"{mounted.path}/folder/file: bytes 1 to {3 * MIB} were not written: "
+        assert lost in told.stdout
+        assert "refuses the connection" in told.stdout
+        assert [one["size"] for one in json.loads(mounted.smbfs("errors", "--json").stdout)] == [
+            3 * MIB
+        ]
+        assert mounted.smbfs("errors", "--clear").returncode == 0
+        assert mounted.smbfs("errors").stdout == "Nothing was lost.\n"
+
+
+@proves(
+    "MOUNT-5 `smbfs status` tells how a mount is within a second or two, whether the server is "
+    "there or not."
+)
+def test_how_a_mount_is(private: Samba) -> None:
+    with MountedShare(private, "share", "timeout=2", "actimeo=0") as mounted:
+
+        def told() -> dict[str, Any]:
+            started = time.monotonic()
+            done = mounted.smbfs("status", "--json", str(mounted.path))
+            assert time.monotonic() - started < 5  # most of it is Python's start
+            assert done.returncode == 0
+            [found] = json.loads(done.stdout)
+            assert isinstance(found, dict)
+            return found
+
+        with opened(mounted.path / "file", os.O_CREAT | os.O_RDWR):
+            found = told()
+            assert found["state"] == "connected"
+            assert found["share"] == f"//127.0.0.1/{mounted.behind.name}"
+            assert found["connection"]["dialect"] == "3.1.1"
+            assert found["files"]["open"] == 1
+            private.freeze()
+            with fails(errno.ETIMEDOUT, errno.EHOSTDOWN):
+                os.stat(mounted.path / "name")
+            found = told()
+            assert (found["state"], found["connection"]) == ("away", None)
+            assert found["trouble"]
+            assert found["files"]["away"] == 1
+            assert any("is away" in one["message"] for one in found["last_errors"])
+            assert "server is away" in mounted.smbfs("status", str(mounted.path)).stdout
+            private.thaw()
+            assert eventually(lambda: told()["state"] == "connected")
+            assert eventually(lambda: told()["files"]["away"] == 0)
+        assert told()["connections"] == 2
+        assert "connected for" in mounted.smbfs("status", str(mounted.path)).stdout
 
 
 @proves(

@@ -163,7 +163,7 @@ async def bench(
         await fs.stop()
         await trio.testing.wait_all_tasks_blocked()
         assert not server.open_handles
-        ground = fs.content._ground
+        ground = fs.content.ground
         assert not ground.files
         for _ in range(100):  # what was asked for comes, and is thrown away
             if ground.read_budget.used_bytes:

@@ -69,6 +69,9 @@ class FakeFile:
     def lost_belief(self) -> None:
         self.losses += 1
 
+    def be_kept_no_longer(self) -> bool:
+        return False
+
     async def settle(self) -> None:
         self.unsent = 0
 

@@ -193,7 +193,7 @@ async def test_many_writers_stay_within_the_budget() -> None:
         for number in range(12):
             ground.share.put(f"{number}")
         held = ground.gate(Command.WRITE)
-        room = ground.fs.content._ground.room
+        room = ground.fs.content.ground.room
         handles = []
 
         async def write(number: int) -> None:
