@@ -2,12 +2,15 @@
 # missing first, on Debian 12 and Ubuntu 24.04 or newer, as root or as a user with sudo.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test check bench clean
+.PHONY: help demo demo-stop test check bench torture clean
 
 # $(USER) is always set by the login shell; it is meant only when it was typed.
 AS := $(if $(filter command line,$(origin USER)),$(USER))
 
 ROUNDS := 3
+SEED := 1
+RUNS := 10
+JOBS := 1
 DELAYS := 10,0
 PEERS := smbfs,rclone,smbnetfs,gvfs
 OUT := build/bench
@@ -20,6 +23,7 @@ help: ## say what there is
 	@echo 'make test                        run every test'
 	@echo 'make check                       only what needs no running: style and types'
 	@echo 'make bench                       measure how fast it is, and its peers; an hour'
+	@echo 'make torture SEED=1 RUNS=10     bad days: seeded faults under programs that check themselves'
 	@echo 'make clean                       remove what these made'
 
 demo: ## SHARE=//server/share USER=name OPTIONS=mount,options MOUNTPOINT=directory
@@ -49,6 +53,11 @@ bench: ## ROUNDS=3 DELAYS=10,0 PEERS=smbfs,rclone QUICK=1 OUT=build/bench
 	@.venv/bin/python -m tests.bench.distance.run --rounds $(ROUNDS) --delays $(DELAYS) \
 		--peers $(PEERS) --guest --out $(OUT) $(SIZES)
 	@echo 'All of it is in $(OUT).'
+
+torture: ## SEED=1 RUNS=10 JOBS=1 OUT=build/torture
+	@packaging/bootstrap test
+	@.venv/bin/python -m tests.torture.run --seed $(SEED) --runs $(RUNS) --jobs $(JOBS) \
+		--out $(OUT)/torture.json
 
 clean: demo-stop
 	rm -rf --one-file-system .venv .demo build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -137,6 +137,11 @@ class Handle:
         return HandleState.LOST if state in USABLE and not self._tree.is_alive else state
 
     @property
+    def timeout_s(self) -> float:
+        """How long an answer is waited for."""
+        return self._tree.session.connection.exchange.timeout_s
+
+    @property
     def read_size(self) -> int:
         """The most bytes one READ should ask for."""
         return self._piece(Command.READ, self._tree.session.capabilities.max_read)

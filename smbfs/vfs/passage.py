@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from smbfs.engine.handle import Handle
-from smbfs.errors import ConnectionLost, StatusError
+from smbfs.errors import ConnectionLost, ServerAway, StatusError
 from smbfs.wire.status import Status
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES = 4  # a request that brings the server down is not asked for ever
+SHORT_S = 1.0  # how long a connection is waited for at least
 PAUSE_S = 0.5  # between two looks whether the server is back
 
 
@@ -43,15 +44,18 @@ async def past_locks(
     do: Callable[[Handle], Awaitable[T]],
     *,
     writes: bool = False,
+    began_s: float | None = None,
     patience_s: float = 0.0,
 ) -> T:
     """Read or write a range by the handle that the server lets at it.
 
-    ``patience_s`` is how long a server that is away is waited for.
+    ``began_s`` is since when the caller waits, ``patience_s`` how long for a server that is away.
     """
     handle = way(opened, offset, size, writes=writes)
     try:
-        return await again(handle, lambda: do(handle), changes=writes, patience_s=patience_s)
+        return await again(
+            handle, lambda: do(handle), changes=writes, began_s=began_s, patience_s=patience_s
+        )
     except StatusError as error:
         other = _other_way(opened, handle, error, offset, size, writes)
         if other is handle:
@@ -64,37 +68,45 @@ async def again(
     do: Callable[[], Awaitable[T]],
     *,
     changes: bool,
+    began_s: float | None = None,
     patience_s: float = 0.0,
 ) -> T:
     """Do something by a handle, and again if it came back after its connection was lost over it.
 
     What ``changes`` the file is done again only if the handle was claimed back.
     """
-    until_s: float | None = None
+    lost: ConnectionLost | None = None
+    opens, away_s = handle.opens, 0.0
+    # Whoever has waited for the answer is not kept waiting for a connection as long again.
+    until_s = (trio.current_time() if began_s is None else began_s) + handle.timeout_s
     for left in reversed(range(TRIES)):
+        if handle.may_come_back:
+            away_s = away_s or trio.current_time()
+            await _back(handle, max(until_s, away_s + SHORT_S), away_s + patience_s)
+            if lost is not None and changes and handle.opens != opens:
+                raise lost
         opens = handle.opens
         try:
             return await do()
         except ConnectionLost as error:
+            if not left or not handle.may_come_back:
+                raise
             lost = error
-        if not left or not handle.may_come_back:
-            raise lost
-        until_s = trio.current_time() + patience_s if until_s is None else until_s
-        await _back(handle, until_s)
-        if changes and handle.opens != opens:
-            raise lost
     raise AssertionError("the last try either answers or raises")
 
 
-async def _back(handle: Handle, until_s: float) -> None:
-    """Wait for a handle to be back, and for a server that is away until then."""
+async def _back(handle: Handle, until_s: float, patient_until_s: float) -> None:
+    """Wait for a handle to be back: for so long, or as long for a server that is away as well."""
     while True:
-        try:
-            return await handle.be_back()
-        except ConnectionLost:
-            if trio.current_time() >= until_s or not handle.may_come_back:
-                raise
-        await trio.sleep(PAUSE_S)
+        with trio.move_on_at(max(until_s, patient_until_s)):
+            try:
+                return await handle.be_back()
+            except ConnectionLost:
+                if trio.current_time() >= patient_until_s or not handle.may_come_back:
+                    raise
+            await trio.sleep(PAUSE_S)
+            continue
+        raise ServerAway(f"{handle.path}: the server has not come back in time")
 
 
 def _other_way(

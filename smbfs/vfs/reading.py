@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections import deque
+from functools import partial
 
 import trio
 
@@ -53,7 +54,7 @@ async def read(opened: Open, offset: int, size: int) -> list[memoryview]:
             views = file.pages.lookup(offset, wanted, began_s)
         if views is not None:
             return views
-    return await _straight(opened, offset, size, serial)
+    return await _straight(opened, offset, size, serial, began_s)
 
 
 def _clipped(file: File, offset: int, size: int, began_s: float) -> int:
@@ -78,14 +79,21 @@ def _here(opened: Open, offset: int, size: int) -> list[memoryview] | None:
     return views
 
 
-async def _straight(opened: Open, offset: int, size: int, serial: int) -> list[memoryview]:
+async def _straight(
+    opened: Open, offset: int, size: int, serial: int, began_s: float
+) -> list[memoryview]:
     """Ask the server, who has all writes to this range up to a number."""
     file = opened.file
     has_all = file.dirty.is_confirmed(serial)
-    views = await past_locks(opened, offset, size, lambda handle: handle.read(offset, size))
+
+    async def ask() -> list[memoryview]:
+        do = partial(Handle.read, offset=offset, size=size)
+        return await past_locks(opened, offset, size, do, began_s=began_s)
+
+    views = await ask()
     if not has_all and sum(map(len, views)) < size:
         await file.sent(serial)  # the file may be longer by what was unsent elsewhere
-        views = await past_locks(opened, offset, size, lambda handle: handle.read(offset, size))
+        views = await ask()
     return views
 
 

@@ -35,6 +35,7 @@ from smbfs.vfs.volume import Volume
 from smbfs.wire.status import Status
 
 log = logging.getLogger(__name__)
+_State = tuple[int, int, int, int]
 
 AT_ONCE = 16  # files that are brought back at the same time
 PAUSE_S = 0.5  # between two rounds while the server is away
@@ -56,6 +57,7 @@ class Revival:
         self._all_open = content.all_open
         content.on_open = self.watch
         self._under_way: dict[Handle, _Return] = {}
+        self._was: dict[Handle, _State] = {}  # what files were when their connection was lost
         self._is_rounding = False
 
     def watch(self, opened: Open) -> None:
@@ -64,6 +66,9 @@ class Revival:
 
     def lost(self) -> None:
         """Bring back everything, for the connection is lost; never waits."""
+        # Not later: whoever asks by path meanwhile learns what others made of the file.
+        for opened in self._all_open():
+            self._was.setdefault(opened.handle, _state(opened.file.inode.information))
         if not self._is_rounding and self._all_open():
             self._is_rounding = True
             self._volume.nursery.start_soon(self._all_back)
@@ -86,6 +91,7 @@ class Revival:
                 await trio.sleep(PAUSE_S)
         finally:
             self._is_rounding = False
+            self._was.clear()
 
     async def _back(self, opened: Open) -> None:
         """Bring one handle back, with whoever else wants it back.  Raises SmbError."""
@@ -188,7 +194,8 @@ class Revival:
         fresh, information = await volume.steady.at(
             lambda: volume.inodes.path(file.inode), lambda path: self._open(opened, path, lease)
         )
-        reason = _other_file(opened, information)
+        was = self._was.get(opened.handle) or _state(opened.file.inode.information)
+        reason = _other_file(opened, was, information)
         if reason:
             self._not_that(file, lease, fresh)
             raise Stale(reason)
@@ -259,6 +266,7 @@ class Revival:
         has_lease = lease is not None and fresh.how.lease is not None
         goes_on = handle.found(fresh, anew=anew)
         if goes_on:
+            self._was.pop(handle, None)
             file.took(lease if has_lease else file.lease)
         if lease is not None and has_lease:
             lease.arrived()
@@ -279,7 +287,7 @@ def _leases(file: File) -> Leases:
     return file.ground.leases
 
 
-def _state(information: Information) -> tuple[int, int, int, int]:
+def _state(information: Information) -> _State:
     return (
         information.file_id,
         information.end_of_file,
@@ -288,13 +296,12 @@ def _state(information: Information) -> tuple[int, int, int, int]:
     )
 
 
-def _other_file(opened: Open, now: Information) -> str:
+def _other_file(opened: Open, was: _State, now: Information) -> str:
     """Why what lies at a path is not proven to be what was open; "" if it is."""
-    was = opened.file.inode.information
     if opened.known_id and now.file_id and opened.known_id != now.file_id:
         return "another file has its name now"
     if opened.known_id and not opened.may_write:
         return ""
-    if opened.known_id and now.change_time and _state(was) == _state(now):
+    if opened.known_id and now.change_time and was == _state(now):
         return ""
     return "it may have been changed meanwhile"

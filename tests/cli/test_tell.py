@@ -110,9 +110,6 @@ def test_one_whose_server_is_away(mounts: Mounts, capsys: pytest.CaptureFixture[
     ("changes", "words"),
     [
         ({"connections": 3}, "connected for 5 min, connection number 3"),
-        ({"since": ago(seconds=1)}, "connected for "),
-        ({"since": ago(hours=3, minutes=5)}, "connected for 3 h 5 min"),
-        ({"since": ago(days=3)}, "connected for 3 days"),
         ({"state": "lost"}, "no connection for 5 min"),
         ({"state": "connecting"}, "connecting"),
         ({"state": "ending"}, "being unmounted"),
@@ -123,6 +120,21 @@ def test_states(
     mounts: Mounts, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: str
 ) -> None:
     mounts.answer |= changes
+    assert f"  state        {words}" in said(capsys, "status")
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        ({"seconds": 1}, "connected for "),
+        ({"hours": 3, "minutes": 5}, "connected for 3 h 5 min"),
+        ({"days": 3}, "connected for 3 days"),
+    ],
+)
+def test_for_how_long(
+    mounts: Mounts, capsys: pytest.CaptureFixture[str], since: dict[str, float], words: str
+) -> None:
+    mounts.answer["since"] = ago(**since)
     assert f"  state        {words}" in said(capsys, "status")
 
 

@@ -196,7 +196,7 @@ def test_how_a_mount_is(private: Samba) -> None:
             private.thaw()
             assert eventually(lambda: told()["state"] == "connected")
             assert eventually(lambda: told()["files"]["away"] == 0)
-        assert told()["connections"] == 2
+        assert told()["connections"] >= 2
         assert "connected for" in mounted.smbfs("status", str(mounted.path)).stdout
 
 

@@ -8,16 +8,13 @@ import pytest
 import trio
 import trio.testing
 
-from smbfs.engine.handle import Handle
-from smbfs.errors import ConnectionLost, ServerAway, SmbError, Stale
-from smbfs.fuse.server import FileHandle, Lock, LockType
+from smbfs.errors import ServerAway
+from smbfs.fuse.server import FileHandle
 from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
-from smbfs.wire.status import Status
 from tests.fake.login import Nature
-from tests.fake.script import Delay, Drops, Fails
-from tests.fake.tree import Volume
-from tests.vfs.mounted import BOTH, WHO, WRITE, Mounted, mounted
+from tests.fake.script import Delay, Drops
+from tests.vfs.mounted import WHO, WRITE, Mounted, mounted
 
 pytestmark = pytest.mark.logs("connection lost|is away")
 
@@ -32,10 +29,6 @@ async def settled() -> None:
 
 async def text(fake: Mounted, fh: FileHandle) -> bytes:
     return b"".join(await fake.fs.read(WHO, fh, 0, 100))
-
-
-def opened_handle(fake: Mounted, fh: FileHandle) -> Handle:
-    return fake.fs.content.of(fh).handle
 
 
 def count(fake: Mounted, command: Command) -> int:
@@ -193,168 +186,3 @@ async def test_a_descriptor_that_is_closed_meanwhile_leaves_nothing(autojump_clo
         await fake.fs.release(WHO, opened.fh)
         await trio.sleep(3)
         assert not fake.server.open_handles
-
-
-# What it did not keep
-
-
-async def test_a_reader_goes_on_with_the_file_that_has_its_name(autojump_clock: object) -> None:
-    async with mounted() as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file")
-        fake.server.hang_up()
-        fake.share.put("file", NEW)  # the same file, changed
-        await settled()
-        assert await text(fake, opened.fh) == NEW
-        await fake.fs.release(WHO, opened.fh)
-
-
-@pytest.mark.logs("connection lost|is not any more: .*another file has its name")
-async def test_a_reader_of_a_file_that_was_replaced_is_told(autojump_clock: object) -> None:
-    async with mounted() as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file")
-        fake.server.hang_up()
-        fake.share.remove("file")
-        fake.share.put("file", NEW)
-        await settled()
-        with pytest.raises(Stale) as caught:
-            await text(fake, opened.fh)
-        assert caught.value.errno == errno.ESTALE
-        await fake.fs.release(WHO, opened.fh)
-        assert len(fake.server.open_handles) == 0
-
-
-@pytest.mark.logs("connection lost|is not any more: .*OBJECT_NAME_NOT_FOUND")
-async def test_one_that_is_gone(autojump_clock: object) -> None:
-    async with mounted() as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file")
-        fake.server.hang_up()
-        fake.share.remove("file")
-        await settled()
-        with pytest.raises(Stale):
-            await text(fake, opened.fh)
-        await fake.fs.release(WHO, opened.fh)
-
-
-async def test_a_writer_goes_on_if_the_file_is_as_it_was(autojump_clock: object) -> None:
-    async with mounted(Volume(keeps=False), policy=LEASED) as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file", BOTH)
-        fake.server.hang_up()
-        await settled()
-        await fake.fs.write(WHO, opened.fh, 0, NEW)
-        await fake.fs.flush(WHO, opened.fh)
-        assert fake.share.read("file") == NEW
-        await fake.fs.release(WHO, opened.fh)
-
-
-@pytest.mark.logs("connection lost|is not any more: it may have been changed")
-async def test_and_not_if_somebody_changed_it(autojump_clock: object) -> None:
-    async with mounted(Volume(keeps=False), policy=LEASED) as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file", BOTH)
-        fake.server.hang_up()
-        fake.share.put("file", NEW)
-        await settled()
-        with pytest.raises(Stale):
-            await fake.fs.write(WHO, opened.fh, 0, b"over what others wrote")
-        with pytest.raises(Stale):
-            await text(fake, opened.fh)
-        await fake.fs.release(WHO, opened.fh)
-        assert fake.share.read("file") == NEW
-
-
-@pytest.mark.logs("connection lost|could not be written|is not any more")
-async def test_a_write_under_way_is_not_repeated_by_a_handle_opened_anew(
-    autojump_clock: object,
-) -> None:
-    async with mounted(Volume(keeps=False), policy=LEASED) as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file", BOTH)
-        fake.server.script.append(Drops(on=Command.WRITE, times=1))
-        await fake.fs.write(WHO, opened.fh, 0, NEW)
-        with pytest.raises(OSError, match="an earlier write was lost"):
-            await fake.fs.flush(WHO, opened.fh)
-        assert fake.share.read("file") == OLD
-        await fake.fs.release(WHO, opened.fh)
-
-
-async def test_a_restarted_server_has_forgotten_what_it_kept(autojump_clock: object) -> None:
-    async with mounted(policy=LEASED) as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file", BOTH)
-        fake.server.refuses_to_connect = ConnectionRefusedError("refused")
-        fake.server.hang_up()
-        await trio.sleep(1)
-        fake.server.forget_kept()
-        fake.server.refuses_to_connect = None
-        await trio.sleep(6)
-        assert len(fake.server.open_handles) == 1
-        await fake.fs.write(WHO, opened.fh, 0, NEW)
-        await fake.fs.release(WHO, opened.fh)
-        assert fake.share.read("file") == NEW
-
-
-async def test_a_server_that_has_not_come_up_yet_is_asked_again(autojump_clock: object) -> None:
-    async with mounted(policy=LEASED) as fake:
-        fake.share.put("file", OLD)
-        opened = await fake.open("file")
-        fake.server.script.append(
-            Fails(on=Command.CREATE, status=Status.FILE_NOT_AVAILABLE, times=3)
-        )
-        fake.server.hang_up()
-        await trio.sleep(0.2)
-        with pytest.raises(ConnectionLost):
-            await opened_handle(fake, opened.fh).be_back()
-        await trio.sleep(5)
-        assert await text(fake, opened.fh) == OLD
-        await fake.fs.release(WHO, opened.fh)
-
-
-# Locks
-
-
-@pytest.mark.logs("connection lost|its locks are lost")
-async def test_who_had_locked_it_on_the_server_is_told(autojump_clock: object) -> None:
-    policy = DataPolicy(leases=True)
-    async with mounted(policy=policy) as fake:
-        opened = await fake.create("file", OLD)
-        await fake.fs.setlk(WHO, opened.fh, Lock(LockType.WRITE, 0, 9, 1, 7), False)
-        fake.server.hang_up()
-        await settled()
-        with pytest.raises(Stale):
-            await fake.fs.write(WHO, opened.fh, 0, NEW)
-        await fake.fs.release(WHO, opened.fh)
-
-
-async def test_a_lock_that_nobody_else_could_have_taken_is_kept(autojump_clock: object) -> None:
-    policy = DataPolicy(leases=True, locks_stay=True)
-    async with mounted(policy=policy) as fake:
-        opened = await fake.create("file", OLD)
-        await fake.fs.setlk(WHO, opened.fh, Lock(LockType.WRITE, 0, 9, 1, 7), False)
-        fake.server.hang_up()
-        await settled()
-        await fake.fs.write(WHO, opened.fh, 0, NEW)
-        other = await fake.open("file", BOTH)
-        theirs = Lock(LockType.WRITE, 0, 9, 2, 8)
-        with pytest.raises(OSError) as caught:  # noqa: PT011 - the number says it
-            await fake.fs.setlk(WHO, other.fh, theirs, False)
-        assert caught.value.errno == errno.EAGAIN
-        await fake.fs.release(WHO, opened.fh)
-        await fake.fs.release(WHO, other.fh)
-
-
-# Queries
-
-
-async def test_a_question_is_asked_again_and_a_change_is_not(autojump_clock: object) -> None:
-    async with mounted() as fake:
-        fake.share.put("file", OLD)
-        fake.server.script.append(Drops(on=Command.CREATE, times=1))
-        assert (await fake.stat("file")).size == len(OLD)
-        fake.server.script.append(Drops(on=Command.CREATE, times=1))
-        with pytest.raises(SmbError):
-            await fake.mkdir("new")
-        assert "new" not in fake.share.names()

@@ -1,0 +1,186 @@
+"""A line to a server on which things go wrong: cut in the middle of a frame, silent, slow, split.
+
+Knows the frames of direct TCP ([MS-SMB2] 2.1) and of a plain message its command, no more.  One
+thread for each direction of each connection; a fault holds for all connections at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from smbfs.wire.header import Command
+from tests.torture.plan import DOWN, UP, Fault
+
+HEAD = 4
+COMMAND_AT = 12  # in an SMB2 header
+POLL_S = 0.02
+
+
+class Proxy:
+    """A relay to a port of this machine while in a ``with``."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._lock = threading.Lock()
+        self._until: dict[tuple[str, str], float] = {}  # kind and direction, until when
+        self._cuts: list[list[Fault | int]] = []  # and how many frames are left before each
+        self.is_open = True
+
+    def __enter__(self) -> Self:
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.is_open = False
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    # What goes wrong
+
+    def strike(self, fault: Fault) -> None:
+        """Let a fault of the line happen from now on."""
+        if fault.kind == "cut":
+            self.cut()
+        elif fault.kind == "cut in a frame":
+            with self._lock:
+                self._cuts.append([fault, fault.frames])
+        else:
+            until = time.monotonic() + fault.seconds
+            for direction in (UP, DOWN) if not fault.direction else (fault.direction,):
+                self._until[fault.kind, direction] = until
+
+    def heal(self) -> None:
+        """Let nothing go wrong any more."""
+        self._until.clear()
+        with self._lock:
+            self._cuts.clear()
+
+    def cut(self) -> None:
+        """End every connection."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def _holds(self, kind: str, direction: str) -> bool:
+        return time.monotonic() < self._until.get((kind, direction), 0.0)
+
+    def _cut_after(self, direction: str) -> float | None:
+        """How much of this frame passes before the line is cut; None for all of it, and no cut."""
+        with self._lock:
+            for cut in self._cuts:
+                fault, left = cut
+                assert isinstance(fault, Fault)
+                assert isinstance(left, int)
+                if fault.direction != direction:
+                    continue
+                if left <= 0:
+                    self._cuts.remove(cut)
+                    return fault.part
+                cut[1] = left - 1
+        return None
+
+    # What goes on
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._holds("black hole", UP) or self._holds("black hole", DOWN):
+                    threading.Thread(target=_swallow, args=(client,), daemon=True).start()
+                    continue
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._to))
+                except OSError:
+                    client.close()
+                    continue
+                for end in (client, server):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with self._lock:
+                    self._pairs = [pair for pair in self._pairs if pair[0].fileno() >= 0]
+                    self._pairs.append((client, server))
+                for ends in ((client, server, UP), (server, client, DOWN)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, direction: str) -> None:
+        with contextlib.suppress(OSError):
+            for frame in _frames(source):
+                part = self._cut_after(direction)
+                if part is not None:
+                    target.sendall(frame[: int(len(frame) * part)])
+                    break
+                self._wait(direction)
+                if not self._is_dropped(frame, direction):
+                    self._send(target, frame, direction)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()  # the other direction closes the other end
+
+    def _wait(self, direction: str) -> None:
+        if self._holds("delay", direction):
+            time.sleep(0.05)
+        elif self._holds("merge", direction):
+            time.sleep(0.01)
+        while self.is_open and (
+            self._holds("silence", direction) or self._holds("black hole", direction)
+        ):
+            time.sleep(POLL_S)
+
+    def _is_dropped(self, frame: bytes, direction: str) -> bool:
+        if direction != UP or not self._holds("no acknowledgements of breaks", UP):
+            return False
+        at = HEAD + COMMAND_AT
+        return frame[HEAD : HEAD + 4] == b"\xfeSMB" and frame[at] == Command.OPLOCK_BREAK
+
+    def _send(self, target: socket.socket, frame: bytes, direction: str) -> None:
+        if not self._holds("split", direction):
+            target.sendall(frame)
+            return
+        for at in range(0, min(len(frame), 64), 7):
+            target.sendall(frame[at : min(at + 7, 64)])
+            time.sleep(0.0005)
+        target.sendall(frame[64:])
+
+
+def _frames(source: socket.socket) -> Iterator[bytes]:
+    with source.makefile("rb", buffering=0) as stream:
+        while head := _exactly(stream, HEAD):
+            body = _exactly(stream, int.from_bytes(head[1:], "big"))
+            yield head + body
+            if not body:
+                return
+
+
+def _exactly(stream: object, size: int) -> bytes:
+    parts, left = [], size
+    while left and (part := stream.read(left)):  # type: ignore[attr-defined]  # a raw socket file
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _swallow(client: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while client.recv(65536):
+            pass
+    client.close()
