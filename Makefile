@@ -2,7 +2,7 @@
 # missing first, on Debian 12 and Ubuntu 24.04 or newer, as root or as a user with sudo.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test check bench torture clean
+.PHONY: help demo demo-stop test check bench torture fuzz clean
 
 # $(USER) is always set by the login shell; it is meant only when it was typed.
 AS := $(if $(filter command line,$(origin USER)),$(USER))
@@ -11,6 +11,7 @@ ROUNDS := 3
 SEED := 1
 RUNS := 10
 JOBS := 1
+MESSAGES := 1000000
 DELAYS := 10,0
 PEERS := smbfs,rclone,smbnetfs,gvfs
 OUT := build/bench
@@ -24,6 +25,7 @@ help: ## say what there is
 	@echo 'make check                       only what needs no running: style and types'
 	@echo 'make bench                       measure how fast it is, and its peers; an hour'
 	@echo 'make torture SEED=1 RUNS=10     bad days: seeded faults under programs that check themselves'
+	@echo 'make fuzz MESSAGES=1000000      mutated messages for the parser and the client'
 	@echo 'make clean                       remove what these made'
 
 demo: ## SHARE=//server/share USER=name OPTIONS=mount,options MOUNTPOINT=directory
@@ -58,6 +60,10 @@ torture: ## SEED=1 RUNS=10 JOBS=1 OUT=build/torture
 	@packaging/bootstrap test
 	@.venv/bin/python -m tests.torture.run --seed $(SEED) --runs $(RUNS) --jobs $(JOBS) \
 		--out $(OUT)/torture.json
+
+fuzz: ## SEED=1 MESSAGES=1000000
+	@packaging/bootstrap test
+	@.venv/bin/python -m tests.fuzz.run --seed $(SEED) --messages $(MESSAGES)
 
 clean: demo-stop
 	rm -rf --one-file-system .venv .demo build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
