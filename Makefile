@@ -10,6 +10,7 @@ AS := $(if $(filter command line,$(origin USER)),$(USER))
 ROUNDS := 3
 SEED := 1
 RUNS := 10
+KILLS := 0
 JOBS := 1
 MESSAGES := 1000000
 DELAYS := 10,0
@@ -56,10 +57,10 @@ bench: ## ROUNDS=3 DELAYS=10,0 PEERS=smbfs,rclone QUICK=1 OUT=build/bench
 		--peers $(PEERS) --guest --out $(OUT) $(SIZES)
 	@echo 'All of it is in $(OUT).'
 
-torture: ## SEED=1 RUNS=10 JOBS=1 OUT=build/torture
+torture: ## SEED=1 RUNS=10 KILLS=0 JOBS=1 OUT=build/torture
 	@packaging/bootstrap test
-	@.venv/bin/python -m tests.torture.run --seed $(SEED) --runs $(RUNS) --jobs $(JOBS) \
-		--out $(OUT)/torture.json
+	@.venv/bin/python -m tests.torture --seed $(SEED) --runs $(RUNS) --kills $(KILLS) \
+		--jobs $(JOBS) --out $(OUT)/torture.json
 
 fuzz: ## SEED=1 MESSAGES=1000000
 	@packaging/bootstrap test

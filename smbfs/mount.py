@@ -22,7 +22,6 @@ from smbfs import control, mountpoint, places
 from smbfs.auth import Login
 from smbfs.engine.link import Link, Target
 from smbfs.engine.share import Share
-from smbfs.engine.transport import NetBios, connect, resolve
 from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.fuse.choice import KernelServer, server_for
 from smbfs.fuse.server import DATA_PATIENCE
@@ -30,7 +29,7 @@ from smbfs.guardian import Guardian
 from smbfs.losses import Losses
 from smbfs.options import MountOptions
 from smbfs.report import Recent, Reporter
-from smbfs.settings import data_of, policy_of, presentation_of, wishes_of
+from smbfs.settings import data_of, dial_of, policy_of, presentation_of, wishes_of
 from smbfs.vfs.filesystem import Filesystem
 from smbfs.wire.status import SENTENCES
 from smbfs.wire.units import to_wire
@@ -126,6 +125,7 @@ class Mount:
             note = partial(Losses(directory).note, self.mountpoint, str(self.options.service))
             self.filesystem.content.ground.on_lost = note
         link, filesystem, recent = self.link, self.filesystem, self.recent
+        filesystem.volume.mounted_over = partial(mountpoint.beneath, self.mountpoint)
         reporter = Reporter(self.options, self.mountpoint, link, filesystem, recent)
         logging.getLogger().addHandler(recent)
         if not self.device:
@@ -264,7 +264,7 @@ async def _start(
         Target(service.server, service.share),
         policy_of(options),
         logins,
-        partial(_dial, options),
+        dial_of(options),
         nursery,
     )
     try:
@@ -314,24 +314,6 @@ async def _share(options: MountOptions, link: Link, nursery: trio.Nursery) -> Fi
     except OSError as error:
         raise MountFailed(f"{service}: {error.strerror or error}") from error
     return filesystem
-
-
-async def _dial(options: MountOptions) -> tuple[trio.abc.Stream, bool]:
-    server = options.server
-    netbios = NetBios(
-        called=server.server_netbios_name,
-        calling=server.netbios_name,
-        always=True if server.netbios_session else None,
-    )
-    connected = await connect(
-        options.service.server,
-        server.port,
-        timeout_s=server.timeout_s,
-        addresses=partial(resolve, server.address) if server.address else None,
-        srcaddr=server.source_address or None,
-        netbios=netbios,
-    )
-    return connected.stream, connected.netbios
 
 
 # Serving

@@ -84,6 +84,13 @@ def ours() -> Iterator[Mounted]:
     return (mounted for mounted in mounts() if mounted.is_ours)
 
 
+def beneath(path: str) -> list[tuple[bytes, ...]]:
+    """What is mounted on something within a folder that is a mount: each as its names below it."""
+    above = path.rstrip("/") + "/"
+    found = (mounted.path for mounted in mounts() if mounted.path.startswith(above))
+    return [tuple(map(os.fsencode, one.removeprefix(above).split("/"))) for one in found]
+
+
 def mounted_on(path: str) -> Mounted | None:
     """What is mounted on a folder, the topmost if several are."""
     found = None

@@ -7,8 +7,13 @@ other.  Here limits are clamped and words become numbers; nothing is decided twi
 from __future__ import annotations
 
 import os
+from functools import partial
+
+import trio
 
 from smbfs.engine.dialect import Policy
+from smbfs.engine.greeting import Dial
+from smbfs.engine.transport import NetBios, connect, resolve
 from smbfs.fuse.native.greeting import Wishes
 from smbfs.options import MountOptions
 from smbfs.options.resolve import ALONE
@@ -95,3 +100,26 @@ def wishes_of(options: MountOptions) -> Wishes:
         locks=options.kernel.locks != "local",
         is_shared=options.caching.mode not in ALONE,
     )
+
+
+def dial_of(options: MountOptions) -> Dial:
+    """How a connection is made, each time there has to be one."""
+    server = options.server
+    netbios = NetBios(
+        called=server.server_netbios_name,
+        calling=server.netbios_name,
+        always=True if server.netbios_session else None,
+    )
+
+    async def dial() -> tuple[trio.abc.Stream, bool]:
+        connected = await connect(
+            options.service.server,
+            server.port,
+            timeout_s=server.timeout_s,
+            addresses=partial(resolve, server.address) if server.address else None,
+            srcaddr=server.source_address or None,
+            netbios=netbios,
+        )
+        return connected.stream, connected.netbios
+
+    return dial

@@ -121,7 +121,8 @@ class MountedShare:
     # Its life
 
     def mount(self, *switches: str) -> None:
-        """Mount it.  Raises MountError with what the command said."""
+        """Mount it, again if it is gone.  Raises MountError with what the command said."""
+        self._dismiss()
         done = self.smbfs(*switches, self.service, str(self.path), "-o", ",".join(self.options))
         if done.returncode != 0 or not self.is_mounted():
             raise MountError(done.stdout.strip(), done.returncode)

@@ -211,6 +211,10 @@ class Samba:
             process.wait(STOP_S)
         signal_group(process.pid, signal.SIGKILL)
         process.wait(STOP_S)
+        # While one still holds Samba's databases, the next smbd goes on with them as they are.
+        deadline = time.monotonic() + STOP_S
+        while members(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
         for helper in named(str(self._config)):  # samba-dcerpcd left the group
             signal_group(helper, signal.SIGKILL)
         if process.stdin is not None:

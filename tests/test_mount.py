@@ -41,6 +41,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
         def __init__(self, *arguments: Any) -> None:
             self.start, self.drain = made.start, made.drain
             self.content = SimpleNamespace(ground=SimpleNamespace())
+            self.volume = SimpleNamespace()
 
         async def stop(self) -> None:
             await made.does("stop files")
@@ -382,7 +383,9 @@ async def test_dialling(address: str) -> None:
         port = listener.socket.getsockname()[1]
         server = ServerOptions(address=address, port=port, timeout_s=5)
         host = "nas.invalid" if address else "127.0.0.1"
-        stream, is_netbios = await mount._dial(MountOptions(service=Service(host), server=server))
+        stream, is_netbios = await settings.dial_of(
+            MountOptions(service=Service(host), server=server)
+        )()
         await stream.aclose()
     await listener.aclose()
     assert not is_netbios

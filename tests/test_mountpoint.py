@@ -95,6 +95,14 @@ def test_the_topmost_counts(table: Table, folder: Path) -> None:
     assert mountpoint.mounted_on("/nowhere") is None
 
 
+def test_what_lies_beneath(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = ["/mnt/nas", "/mnt/nas/a", "/mnt/nas/b/c d", "/mnt/nasty", "/"]
+    found = [Mounted("0:1", place, "ext4", "/dev/sda") for place in places]
+    monkeypatch.setattr(mountpoint, "mounts", lambda: iter(found))
+    assert mountpoint.beneath("/mnt/nas") == [(b"a",), (b"b", b"c d")]
+    assert mountpoint.beneath("/mnt/nas/a") == []
+
+
 @pytest.mark.parametrize(
     ("type", "source", "is_ours"),
     [

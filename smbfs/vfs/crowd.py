@@ -6,9 +6,9 @@ open; what it forgets is forgotten here.  While a listing keeps it too busy for 
 alone.
 
 Easily broken: a name that is asked back while somebody has the file open is shown as deleted in
-``/proc``, and one that something is mounted on loses that mount: so only closed files go, and no
-folder.  (A file that another file is bound over is not told apart: it would have to be asked for in
-every namespace.)  The kernel may have to wait before it lets go: one batch is under way at a time.
+``/proc``, and one that something is mounted on loses that mount: so only closed files go, no
+folder, and no file that the mount table of our own namespace names.  The kernel may have to wait
+before it lets go: one batch is under way at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
+
+from smbfs.fuse.server import Node
 
 if TYPE_CHECKING:
     from smbfs.vfs.volume import Volume
@@ -42,7 +44,12 @@ class Crowd:
         inodes = self._volume.inodes
         if self._is_asking or len(inodes) <= MOST:
             return
-        names = inodes.idle_names(BATCH)
+        hidden = self._hidden()
+        names = [
+            (parent, name)
+            for parent, name in inodes.idle_names(BATCH)
+            if (parent, name) not in hidden
+        ]
         if not names:
             return
         self._is_asking = True
@@ -53,6 +60,19 @@ class Crowd:
                 token.run_sync_soon(self._was_asked)
 
         self._volume.kernel.names_unneeded(names, asked)
+
+    def _hidden(self) -> set[tuple[Node, bytes]]:
+        """The names of files that something else is mounted on."""
+        found = set()
+        for names in self._volume.mounted_over():
+            inode = self._volume.inodes.root
+            for name in names:
+                known = inode.children.get(name)
+                if known is None:
+                    break
+                found.add((inode.node, name))
+                inode = known.inode
+        return found
 
     def _was_asked(self) -> None:
         self._is_asking = False

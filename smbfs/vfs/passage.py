@@ -97,16 +97,17 @@ async def again(
 
 async def _back(handle: Handle, until_s: float, patient_until_s: float) -> None:
     """Wait for a handle to be back: for so long, or as long for a server that is away as well."""
-    while True:
-        with trio.move_on_at(max(until_s, patient_until_s)):
+    reason: ConnectionLost = ServerAway(f"{handle.path}: the server has not come back in time")
+    with trio.move_on_at(max(until_s, patient_until_s)):
+        while True:
             try:
                 return await handle.be_back()
-            except ConnectionLost:
+            except ConnectionLost as error:
                 if trio.current_time() >= patient_until_s or not handle.may_come_back:
                     raise
+                reason = error
             await trio.sleep(PAUSE_S)
-            continue
-        raise ServerAway(f"{handle.path}: the server has not come back in time")
+    raise reason
 
 
 def _other_way(

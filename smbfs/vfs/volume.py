@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -68,6 +68,7 @@ class Volume:
     space: Space | None = None
     space_at_s: float = LONG_AGO
     waits: WaitGraph = field(default_factory=WaitGraph)
+    mounted_over: Callable[[], Iterable[tuple[bytes, ...]]] = tuple  # names of what hides files
     patient: int = 0  # locks that wait on the server, each with a request of its own
     kernel: Kernel = field(default_factory=Deaf)  # what must hear of changes; a server puts it here
     # Two mounts do not hide each other's names: one that a crash left behind has to be seen.

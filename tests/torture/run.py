@@ -8,9 +8,7 @@ which replays its plan.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 import shutil
 import statistics
@@ -21,8 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.mounted import MountedShare, MountError
@@ -99,6 +96,8 @@ class Ground:
 class Run:
     """One run."""
 
+    handles_s = HANDLES_S
+
     def __init__(self, ground: Ground, plan: Plan) -> None:
         self.ground = ground
         self.plan = plan
@@ -110,7 +109,7 @@ class Run:
     def done(self) -> Outcome:
         """Do it, and tell what became of it."""
         self._prepare()
-        options = [f"timeout={TIMEOUT_S:g}", f"handletimeout={HANDLES_S * 1000:.0f}"]
+        options = [f"timeout={TIMEOUT_S:g}", f"handletimeout={self.handles_s * 1000:.0f}"]
         options += filter(None, [self.plan.options])
         if "transport" not in self.plan.options:
             options.append("transport=native")
@@ -243,7 +242,7 @@ class Run:
             self.outcome.complaints.append(f"a bug in the log:\n{log[-3000:]}")
 
     def _judge(self) -> None:
-        limit = time.monotonic() + HANDLES_S + 10
+        limit = time.monotonic() + self.handles_s + 10
         while (left := self.ground.open_files()) and time.monotonic() < limit:
             time.sleep(0.2)
         self.outcome.handles_left = left
@@ -333,32 +332,3 @@ def summary(outcomes: list[Outcome]) -> dict[str, object]:
         },
         "faults": dict(faults.most_common()),
     }
-
-
-def main() -> int:
-    """Run a campaign from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
-    seeds = list(range(asked.seed, asked.seed + asked.runs))
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        parts = pool.map(
-            campaign,
-            [seeds[n :: asked.jobs] for n in range(asked.jobs)],
-            [asked.seconds] * asked.jobs,
-        )
-        outcomes = [outcome for part in parts for outcome in part]
-    told = summary(outcomes)
-    sys.stdout.write(json.dumps(told, indent=2) + "\n")
-    if asked.out:
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.write_text(json.dumps([told, *map(asdict, outcomes)], indent=1))
-    return 1 if told["failed_runs"] else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

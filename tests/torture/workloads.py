@@ -156,13 +156,11 @@ def names(folder: Path, diary: Diary, chance: Random) -> None:
             diary.say(made=path.name)
             if chance.random() < 0.5:
                 continue
+            diary.say(unmade=path.name)  # maybe, from now on
             try:
                 diary.call("rmdir", os.rmdir, path)
             except FileNotFoundError:
                 diary.wrong(f"{path.name} was gone before it was removed")
-                raise
-            except OSError:
-                diary.say(unmade=path.name)  # maybe
                 raise
             diary.say(unmade=path.name, gone=True)
 

@@ -130,3 +130,21 @@ async def test_where_all_is_in_use_nobody_is_asked() -> None:
         m.fs.volume.kernel = kernel = Forgetful(m)
         await walk(m)
         assert not kernel.asked
+
+
+async def test_what_something_is_mounted_on_is_not_asked_back() -> None:
+    async with mounted() as m:
+        fill(m, MOST + 4)
+        m.share.mkdir("folder")
+        m.share.put("folder/file")
+        await m.node("folder/file")
+        hidden = [(b"file00001",), (b"folder", b"file"), (b"absent", b"file")]
+        m.fs.volume.mounted_over = lambda: hidden
+        m.fs.volume.kernel = kernel = Forgetful(m)
+        for count in range(MOST + 3):
+            await m.node(f"file{count:05}")
+            await trio.testing.wait_all_tasks_blocked()
+        assert kernel.asked[b"file00000"] == 1
+        assert kernel.asked[b"file00002"] == 1
+        assert not kernel.asked[b"file00001"]
+        assert not kernel.asked[b"file"]
