@@ -10,6 +10,7 @@ mount and its first answer would leave a dead mount behind.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -281,7 +282,8 @@ async def _start(
 
 
 def _server(options: MountOptions, filesystem: Filesystem) -> KernelServer:
-    transport, timeout_s = options.daemon.transport, options.server.timeout_s
+    transport, server = options.daemon.transport, options.server
+    timeout_s = math.inf if server.hard else server.timeout_s
     try:
         return server_for(transport, filesystem, timeout_s, wishes_of(options))
     except OSError as error:
@@ -356,6 +358,7 @@ async def _probe(mount: Mount) -> None:
 
 async def _leave_when_asked(mount: Mount, stop: Stop, scope: trio.CancelScope) -> None:
     await stop.asked.wait()
+    mount.filesystem.volume.share.be_soft()
     # Unmounted while served: the kernel still sends last writes, flushes and releases.
     if mount.is_attached:
         write_back = partial(mountpoint.write_back, mount.mountpoint)
@@ -372,6 +375,7 @@ async def _leave_when_asked(mount: Mount, stop: Stop, scope: trio.CancelScope) -
 
 
 async def _stop(mount: Mount, stop: Stop) -> None:
+    mount.filesystem.volume.share.be_soft()
     await stop.step("send what is unsent", mount.filesystem.stop, mount.data_s)
     mount.server.detach(unmount=mount.is_attached)
     if mount.is_attached:  # libfuse leaves a mount that was aborted

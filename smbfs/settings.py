@@ -32,6 +32,7 @@ def policy_of(options: MountOptions) -> Policy:
         seal=server.seal,
         timeout_s=server.timeout_s,
         echo_interval_s=server.echo_interval_s,
+        hard=server.hard,
         handle_timeout_ms=server.handle_timeout_ms,
         persistent=server.persistent is not False,
         max_credits=min(server.max_credits, 8192),

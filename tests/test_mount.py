@@ -41,7 +41,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
         def __init__(self, *arguments: Any) -> None:
             self.start, self.drain = made.start, made.drain
             self.content = SimpleNamespace(ground=SimpleNamespace())
-            self.volume = SimpleNamespace()
+            self.volume = SimpleNamespace(share=SimpleNamespace(be_soft=lambda: None))
 
         async def stop(self) -> None:
             await made.does("stop files")

@@ -58,6 +58,7 @@ class Manners:
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self.takes_compounds = True
+        self.waits = False  # calls wait for a server that is away until it is back
         self.listing = Listing(ENTRIES[0], LIST_SIZE)
         self._has_warned = False
         self._unclosed: list[tuple[Tree, bytes]] = []

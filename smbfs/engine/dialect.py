@@ -92,6 +92,7 @@ class Policy:
     ciphers: tuple[int, ...] = CIPHERS
     signing_algorithms: tuple[int, ...] = SIGNING_ALGORITHMS
     posix: bool = True
+    hard: bool = False  # calls wait for a server that is away until it is back
     handle_timeout_ms: int = 0  # how long the server shall keep open files; 0: as it likes
     persistent: bool = True  # where the share is continuously available
     timeout_s: float = 15.0

@@ -137,6 +137,11 @@ class Handle:
         return HandleState.LOST if state in USABLE and not self._tree.is_alive else state
 
     @property
+    def waits(self) -> bool:
+        """Whether a server that is away is waited for until it is back."""
+        return self._manners.waits
+
+    @property
     def timeout_s(self) -> float:
         """How long an answer is waited for."""
         return self._tree.session.connection.exchange.timeout_s

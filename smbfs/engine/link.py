@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 NEGOTIATE_LIMIT = 128 * 1024  # nothing longer is expected before the sizes are agreed
 COOL_DOWN_S = 1.0  # after a failed attempt its answer serves those who ask meanwhile
+PAUSE_S = 0.25  # between two looks of who waits for a server that is away
 AWAY_S = 1.0  # how long a call waits for a server that is known to be away
 PROBE_S = 4.0  # the longest pause between two attempts to find it again
 REFUSED_COOL_DOWN_S = 30.0  # a wrong password tried again and again locks accounts
@@ -75,6 +76,7 @@ class Link:
     ) -> None:
         self.target = target
         self.policy = policy
+        self.waits = policy.hard  # calls wait for a server that is away until it is back
         self.generation = 0
         self.machine = Machine(LINK, LinkState.CLOSED)
         self.since = trio.current_time()
@@ -103,6 +105,16 @@ class Link:
 
     async def tree(self) -> Tree:
         """The connected share, connecting if need be.  Raises ConnectionLost, Refused, Tampered."""
+        while True:
+            try:
+                return await self._tree_soon()
+            except ConnectionLost:
+                is_over = self.machine.state is LinkState.ENDED
+                if is_over or not self.waits or not self.generation:
+                    raise
+            await trio.sleep(PAUSE_S)
+
+    async def _tree_soon(self) -> Tree:
         if (tree := self.live) is not None:
             return tree
         if self.machine.state is LinkState.ENDED:
@@ -138,7 +150,8 @@ class Link:
 
     async def _probe(self) -> None:
         """Try again and again until the server is back, or refuses us."""
-        log.warning("%s is away: calls fail at once until it is back", self.target.host)
+        what = "wait" if self.waits else "fail at once"
+        log.warning("%s is away: calls %s until it is back", self.target.host, what)
         pause_s = COOL_DOWN_S
         try:
             while self._away is not None and self.machine.state is not LinkState.ENDED:

@@ -52,6 +52,7 @@ T = TypeVar("T")
 
 ROOT = How(Access.FILE_READ_ATTRIBUTES, options=Options.DIRECTORY_FILE)
 LONGEST_PATH = 0xFFFE  # bytes: its length is sent in 16 bits
+TRIES = 8  # of a question that brings the connection down, for who has time
 GONE = frozenset({Status.SUCCESS, Status.FILE_CLOSED})  # after either nothing is left to close
 
 
@@ -75,6 +76,11 @@ class Share:
         self._link = link
         self._key_of: Callable[[str], bytes] = lambda path: b""
         self._manners = Manners(prefix)
+        self._manners.waits = link.waits
+
+    def be_soft(self) -> None:
+        """Let no call wait any more for a server that is away: the mount is ending."""
+        self._link.waits = self._manners.waits = False
 
     async def connect(self) -> None:
         """Prove that the share answers, and learn what it is and how it wants to be asked."""
@@ -152,7 +158,7 @@ class Share:
         the first element that failed; a later step may have been done nevertheless.
         """
         work = partial(self._on, path, how, steps)
-        return await _steadily(how, lambda: self._manners.list_as_it_can(work))
+        return await self._steadily(how, lambda: self._manners.list_as_it_can(work))
 
     async def open(self, path: str, how: How, *steps: Step[Any]) -> tuple[Handle, list[Any]]:
         """Open a path and do the steps in the same turnaround; answers as `on`, with the handle.
@@ -160,7 +166,7 @@ class Share:
         Raises as `on`; then nothing stays open.
         """
         work = partial(self._open, path, how, steps)
-        return await _steadily(how, lambda: self._manners.list_as_it_can(work))
+        return await self._steadily(how, lambda: self._manners.list_as_it_can(work))
 
     async def reclaim(self, handle: Handle, path: str) -> tuple[Handle, Information]:
         """Claim an open file back that the server kept when the connection was lost.
@@ -173,6 +179,20 @@ class Share:
         found, [_, information] = await self.open(path, how, query_all())
         found.how, found.durable = handle.how, handle.durable
         return found, information
+
+    async def _steadily(self, how: How, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask, and once more if the connection was lost over it and nothing can have been changed.
+
+        Not if the server is silent or away: who asks has waited long enough, unless he has time.
+        """
+        for left in reversed(range(TRIES if self._manners.waits else 2)):
+            try:
+                return await ask()
+            except ConnectionLost as error:
+                is_away = isinstance(error, ServerAway | ServerSilent)
+                if not left or not how.changes_nothing or (is_away and not self._manners.waits):
+                    raise
+        raise AssertionError("the last try either answers or raises")
 
     async def _on(
         self, path: str, how: How, steps: Sequence[Step[Any]], listing: Listing
@@ -285,21 +305,6 @@ class Share:
             action=opened.create_action,
             generation=self._link.generation,
         )
-
-
-async def _steadily(how: How, ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask, and once more if the connection was lost over it and nothing can have been changed.
-
-    Not if the server is silent or away: who asks has waited long enough.
-    """
-    try:
-        return await ask()
-    except (ServerAway, ServerSilent):
-        raise
-    except ConnectionLost:
-        if not how.changes_nothing:
-            raise
-    return await ask()
 
 
 def _opened(reply: Reply) -> CreateResponse:

@@ -40,6 +40,7 @@ class ServerOptions:
     write_size: int | None = None
     timeout_s: float = 15.0
     echo_interval_s: float = 10.0
+    hard: bool = False  # calls wait until the server is back
     handle_timeout_ms: int = 0  # how long the server shall keep open files; 0: as it likes
     persistent: bool | None = None  # open files that outlive the server; True: or no mount
 

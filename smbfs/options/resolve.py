@@ -38,6 +38,11 @@ FORGED = Note(
     logging.WARNING,
     "`insecure` lets `signloosely` pass, but every signature is still checked.",
 )
+DEAF = Note(
+    logging.WARNING,
+    "With `hard` and `transport=pyfuse3` a program that waits for the server can be ended by "
+    "nothing but the server's return or an unmount.",
+)
 LOCAL_LOCKS = Note(
     logging.INFO,
     "With `transport=pyfuse3` locks stay on this machine: other clients do not see them.",
@@ -284,6 +289,8 @@ def notes(given: Given) -> list[Note]:
     said = []
     if given.get("daemon.transport") == "pyfuse3" and given.get("kernel.locks") != "local":
         said.append(LOCAL_LOCKS)
+    if given.get("daemon.transport") == "pyfuse3" and given.get("server.hard", False):
+        said.append(DEAF)
     if given.get("raw.forgery", False):
         said.append(FORGED)
     if {"user=", "suid"} <= given.names or {"user=", "dev"} <= given.names:

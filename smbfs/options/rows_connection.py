@@ -85,12 +85,8 @@ IDENTITY = (
 )
 ABSENCE = (
     option("echo_interval", BETTER, values.seconds(1, 600), "server.echo_interval_s"),
-    flag("soft nohard", SUPPORT),
-    flag(
-        "hard nosoft",
-        BETTER,
-        later=fails("calls fail after `timeout=` seconds, which you may raise; remove it"),
-    ),
+    flag("soft nohard", SUPPORT, "server.hard", False),
+    flag("hard nosoft", BETTER, "server.hard"),
     option(
         "retrans",
         SUPPORT,

@@ -12,6 +12,7 @@ nobody knows what the server did of it, nor who has written since.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -98,12 +99,13 @@ async def again(
 async def _back(handle: Handle, until_s: float, patient_until_s: float) -> None:
     """Wait for a handle to be back: for so long, or as long for a server that is away as well."""
     reason: ConnectionLost = ServerAway(f"{handle.path}: the server has not come back in time")
-    with trio.move_on_at(max(until_s, patient_until_s)):
+    with trio.move_on_at(math.inf if handle.waits else max(until_s, patient_until_s)):
         while True:
             try:
                 return await handle.be_back()
             except ConnectionLost as error:
-                if trio.current_time() >= patient_until_s or not handle.may_come_back:
+                is_over = trio.current_time() >= patient_until_s and not handle.waits
+                if is_over or not handle.may_come_back:
                     raise
                 reason = error
             await trio.sleep(PAUSE_S)

@@ -68,7 +68,6 @@ def _structures() -> list[Reader]:
 
 
 def _lists() -> list[Reader]:
-    entries = _entries()
     durable = contexts.pack_create([(b"RqLs", bytes(52)), (b"DH2Q", bytes(8)), (b"MxAc", b"")])
     negotiate = contexts.pack_negotiate([(1, bytes(38)), (2, bytes(4)), (8, bytes(4))])
     errors = error_data.pack_symlink_error(units.utf16("a"), units.utf16("b"), 2, 1)
@@ -80,16 +79,7 @@ def _lists() -> list[Reader]:
         Reader("create_contexts", lambda view: contexts.create_contexts(view), (durable,)),
         Reader("negotiate_contexts", lambda v: _all(contexts.negotiate_contexts(v)), (negotiate,)),
         Reader("lease", contexts.lease, (bytes(32), bytes(52))),
-        *(
-            Reader(
-                cls.__name__ + " list",
-                lambda view, cls=cls: [  # type: ignore[misc]  # bound now
-                    from_entry(one) for one in directory.directory_entries(view, cls)
-                ],
-                (made,),
-            )
-            for cls, made in entries.items()
-        ),
+        *_listings(),
         Reader("full_eas", lambda view: _all(fscc.full_eas(view)), (eas,)),
         Reader("streams", lambda view: _all(fscc.streams(view)), (bytes(64),)),
         Reader("split_chain", header.split_chain, (chain,)),
@@ -110,6 +100,15 @@ def _lists() -> list[Reader]:
             _locks,
             (HEAD + bytes(file_messages.LockRequest(file_id=bytes(16), locks=bytes(48))),),
         ),
+    ]
+
+
+def _listings() -> list[Reader]:
+    def reading(cls: type[Any]) -> Callable[[memoryview], object]:
+        return lambda view: [from_entry(one) for one in directory.directory_entries(view, cls)]
+
+    return [
+        Reader(f"{cls.__name__} list", reading(cls), (made,)) for cls, made in _entries().items()
     ]
 
 

@@ -31,7 +31,7 @@ refuse: signloosely ignore_signature
 ignore: upcall_target=app
 support: !backupuid=0 !backupgid=0
 
-better: echo_interval=10 !hard !nosoft
+better: echo_interval=10 hard nosoft
 support: soft nohard retrans=1 persistenthandles nopersistenthandles
 support: resilienthandles noresilienthandles handletimeout=960000
 

@@ -155,8 +155,8 @@ def test_rule_8_the_form_must_fit(text: str, sentence: str) -> None:
 
 
 def test_a_bad_value_is_told_before_what_is_not_built() -> None:
-    assert "`uid=x y`" in refusal("multiuser,hard,uid=x y")
-    assert refusal("multiuser,hard").startswith("`multiuser` is not built yet")
+    assert "`uid=x y`" in refusal("multiuser,sec=krb5,uid=x y")
+    assert refusal("multiuser,sec=krb5").startswith("`multiuser` is not built yet")
 
 
 def test_rule_11_nothing_secret_is_shown() -> None:

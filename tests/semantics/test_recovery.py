@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import subprocess
 import time
 from typing import Any
 
@@ -160,6 +162,36 @@ def test_what_was_lost_is_told_later(private: Samba) -> None:
         ]
         assert mounted.smbfs("errors", "--clear").returncode == 0
         assert mounted.smbfs("errors").stdout == "Nothing was lost.\n"
+
+
+@proves(
+    "LOSS-12 With `hard` a call waits until the server is back, however long that takes; Ctrl-C and"
+    " `kill` end it, and so does an unmount."
+)
+def test_waiting_for_the_server(private: Samba) -> None:
+    with MountedShare(private, "share", "hard", "timeout=2", "actimeo=0") as mounted:
+        (mounted.path / "file").write_text("before")
+        private.kill()
+        looks = [
+            subprocess.Popen(["cat", mounted.path / "file"], stdout=subprocess.PIPE)
+            for _ in range(3)
+        ]
+        time.sleep(8)
+        assert [look.poll() for look in looks] == [None, None, None]
+        looks[0].send_signal(signal.SIGINT)
+        looks[1].kill()
+        assert looks[0].wait(5) == -signal.SIGINT
+        assert looks[1].wait(5) == -signal.SIGKILL
+        private.start()
+        assert looks[2].communicate(timeout=20)[0] == b"before"
+        for look in looks[:2]:
+            look.communicate()
+        private.kill()
+        last = subprocess.Popen(["cat", mounted.path / "file"], stderr=subprocess.PIPE)
+        time.sleep(3)
+        mounted.terminate()
+        assert b"cat: " in last.communicate(timeout=20)[1]
+        private.start()
 
 
 @proves(

@@ -175,14 +175,21 @@ def reader(folder: Path, diary: Diary, chance: Random) -> None:
                 for _ in range(50):
                     at, size = chance.randrange(STILL), chance.randint(1, 300_000)
                     data = diary.call("read", os.pread, fd, size, at)
-                    if data != content[at : at + size]:
-                        diary.wrong(f"{len(data)} of {size} bytes at {at} are not the file's")
+                    if data != content[at : at + len(data)]:
+                        diary.wrong(f"{len(data)} bytes at {at} are not the file's")
+                    _must_go_on(fd, at + len(data), at + size, diary)
                     if diary.is_over:
                         break
             finally:
                 diary.call("close", os.close, fd)
             diary.call("listdir", os.listdir, folder)
             diary.call("stat", os.stat, path)
+
+
+def _must_go_on(fd: int, at: int, end: int, diary: Diary) -> None:
+    """See that a read was short because of an error, which comes now or is over, or at the end."""
+    if at < min(end, STILL) and not diary.call("read", os.pread, fd, 1, at):
+        diary.wrong(f"the file ends at {at}")
 
 
 def database(folder: Path, diary: Diary, chance: Random) -> None:

@@ -168,6 +168,7 @@ async def mounted(
     prefix: str = "",
     policy: DataPolicy | None = None,
     nature: Nature | None = None,
+    engine: Policy | None = None,
     **options: Any,
 ) -> AsyncIterator[Mounted]:
     """Mount a share of a fake server; afterwards nothing is open there."""
@@ -175,7 +176,7 @@ async def mounted(
     async with trio.open_nursery() as nursery:
         link = Link(
             Target("fake", server.volume.name),
-            Policy(),
+            engine or Policy(),
             lambda: [Login(USER, Secret(PASSWORD))],
             server.dialler(nursery),
             nursery,
