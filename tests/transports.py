@@ -45,6 +45,7 @@ NATIVE = (  # modules, and tests, about what pyfuse3 has no call for
     "tests/semantics/test_absence.py::test_who_is_killed_is_gone",
     "tests/semantics/test_absence.py::test_interrupting",
     "tests/semantics/test_recovery.py::test_waiting_for_the_server",
+    "tests/semantics/test_recovery.py::test_locks_are_taken_again",
     "tests/mount/test_native.py",
 )
 ONLY |= dict.fromkeys(

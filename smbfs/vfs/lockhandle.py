@@ -84,6 +84,19 @@ class LockHandle:
             self.close()
             raise ConnectionLost("the file was closed while it was being locked")
 
+    async def retake(self, opened: Open, need: Callable[[], list[Segment]]) -> bool:
+        """Hold what is needed by a handle of its own, if it is lost; whether all of it is held."""
+        if self.handle is not None and not self.is_lost:
+            return True
+        self._forget()
+        if (handle := await self._own(opened)) is None:
+            return False
+        self._have(handle, may_read=True, may_write=self._is_written)
+        if not self._is_closed and await self.attempt(need):
+            return True
+        self.rest()
+        return False
+
     @property
     def _is_ours(self) -> bool:
         """Whether no descriptor has it any more, or ever had."""

@@ -53,7 +53,7 @@ class Locks:
         self._changed = trio.lowlevel.ParkingLot()
         self._serial = 0
         self._used_at_s = 0.0
-        self._is_tidying = False
+        self._is_tidying = self._is_retaking = False
         self._closed = trio.Event()
         self._generation = 0  # of the connection under whose lease locks are kept here
 
@@ -287,6 +287,25 @@ class Locks:
             return False
         self._generation = generation
         return True
+
+    async def retake(self, opened: Open) -> bool:
+        """Lock again what was locked on a connection that is lost; whether all of it is held.
+
+        Not if somebody is about to lock or unlock: he may wait for the very file.
+        """
+        if self.table.pending or (self._door.locked() and not self._is_retaking):
+            return False
+        self._is_retaking = True
+        try:
+            return await self._alone(partial(self._retaken, opened))
+        except KNOWN as error:
+            log.debug("node %d: locks are lost: %s", self._file.inode.node, error)
+            return False
+        finally:
+            self._is_retaking = False
+
+    async def _retaken(self, opened: Open, errand: Errand[bool]) -> bool:
+        return await self._server.retake(opened, self.table.need)
 
     def _keep(self, lock: Lock, opened: Open, *, is_wanted: bool) -> None:
         """Lock a range here alone, unless who asked has gone away."""

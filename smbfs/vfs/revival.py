@@ -140,12 +140,8 @@ class Revival:
         return Stale(f"{handle.path}: {reason}")
 
     async def _bring(self, opened: Open) -> None:
-        handle, file = opened.handle, opened.file
-        if handle.durable is not None and await self._claimed(opened):
-            return
-        if file.locks is not None and not file.locks.is_idle:
-            raise Stale("its locks are lost")
-        await self._opened_anew(opened)
+        if opened.handle.durable is None or not await self._claimed(opened):
+            await self._opened_anew(opened)
 
     # What the server kept
 
@@ -169,7 +165,8 @@ class Revival:
         if opened.known_id not in (0, information.file_id):
             self._not_that(file, lease, fresh)
             return False
-        if file.locks is not None and not file.locks.go_on(fresh.generation):
+        is_same = lease.may_write or self._state_of(opened) == _state(information)
+        if not await self._locked_again(opened, fresh, is_same):
             self._not_that(file, lease, fresh)
             raise Stale("its locks are lost")
         before = handle.generation
@@ -194,8 +191,10 @@ class Revival:
         fresh, information = await volume.steady.at(
             lambda: volume.inodes.path(file.inode), lambda path: self._open(opened, path, lease)
         )
-        was = self._was.get(opened.handle) or _state(opened.file.inode.information)
+        was = self._state_of(opened)
         reason = _other_file(opened, was, information)
+        if not reason and not await self._locked_again(opened, None, was == _state(information)):
+            reason = "its locks are lost"
         if reason:
             self._not_that(file, lease, fresh)
             raise Stale(reason)
@@ -236,6 +235,22 @@ class Revival:
             volume.kernel.data_changed(inode.node)
 
     # What both need
+
+    def _state_of(self, opened: Open) -> _State:
+        """What a file was when its connection was lost."""
+        return self._was.get(opened.handle) or _state(opened.file.inode.information)
+
+    async def _locked_again(self, opened: Open, claimed: Handle | None, is_same: bool) -> bool:
+        """Whether the locks of a file hold, as they did or taken again.
+
+        ``is_same`` if nobody can have changed it while they did not.
+        """
+        locks = opened.file.locks
+        if locks is None or locks.is_idle:
+            return True
+        if claimed is not None and locks.go_on(claimed.generation):
+            return True
+        return is_same and await locks.retake(opened)
 
     def _lease(self, opened: Open) -> Lease | None:
         """The lease to ask for: the one that the file had, if it had one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -192,6 +193,32 @@ def test_waiting_for_the_server(private: Samba) -> None:
         mounted.terminate()
         assert b"cat: " in last.communicate(timeout=20)[1]
         private.start()
+
+
+@proves(
+    "LOSS-13 Locks of an open file are taken again with the next connection, if nobody can have "
+    "changed the file meanwhile and nobody else has locked it."
+)
+@pytest.mark.parametrize("locks", ["auto", "server"])
+def test_locks_are_taken_again(private: Samba, locks: str) -> None:
+    (private["share"].path / "file").write_bytes(b"locked")
+    os.utime(private["share"].path / "file", (1, 1))
+    with (
+        Line(private.port) as line,
+        MountedShare(private, "share", f"port={line.port}", f"locks={locks}") as mounted,
+        MountedShare(private, "share", "locks=server") as other,
+        opened(mounted.path / "file", os.O_RDWR) as fd,
+    ):
+        fcntl.lockf(fd, fcntl.LOCK_EX, 3)
+        line.cut()
+        time.sleep(1.5)
+        os.pwrite(fd, b"L", 0)
+        os.fsync(fd)
+        with opened(other.path / "file", os.O_RDWR) as theirs:
+            with fails(errno.EAGAIN):
+                fcntl.lockf(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB, 3)
+            fcntl.lockf(fd, fcntl.LOCK_UN)
+            fcntl.lockf(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB, 3)
 
 
 @proves(

@@ -310,7 +310,7 @@ def test_a_dead_server_ends_the_wait(is_here: bool) -> None:
     on_mock_time(main)
 
 
-@pytest.mark.logs("connection lost", "its locks are lost")
+@pytest.mark.logs("connection lost")
 def test_a_lost_connection_ends_the_wait_at_once() -> None:
     async def main() -> None:
         async with pair() as both:

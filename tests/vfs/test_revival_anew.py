@@ -207,19 +207,6 @@ async def test_a_server_that_has_not_come_up_yet_is_asked_again(autojump_clock: 
 # Locks
 
 
-@pytest.mark.logs("connection lost|its locks are lost")
-async def test_who_had_locked_it_on_the_server_is_told(autojump_clock: object) -> None:
-    policy = DataPolicy(leases=True)
-    async with mounted(policy=policy) as fake:
-        opened = await fake.create("file", OLD)
-        await fake.fs.setlk(WHO, opened.fh, Lock(LockType.WRITE, 0, 9, 1, 7), False)
-        fake.server.hang_up()
-        await settled()
-        with pytest.raises(Stale):
-            await fake.fs.write(WHO, opened.fh, 0, NEW)
-        await fake.fs.release(WHO, opened.fh)
-
-
 async def test_a_lock_that_nobody_else_could_have_taken_is_kept(autojump_clock: object) -> None:
     policy = DataPolicy(leases=True, locks_stay=True)
     async with mounted(policy=policy) as fake:
@@ -235,6 +222,44 @@ async def test_a_lock_that_nobody_else_could_have_taken_is_kept(autojump_clock: 
         assert caught.value.errno == errno.EAGAIN
         await fake.fs.release(WHO, opened.fh)
         await fake.fs.release(WHO, other.fh)
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "anew"])
+async def test_locks_on_the_server_are_taken_again(autojump_clock: object, keeps: bool) -> None:
+    async with mounted(Volume(keeps=keeps), policy=DataPolicy(leases=True)) as fake:
+        fake.share.put("file", OLD)
+        opens = [await fake.open("file", BOTH), await fake.open("file", BOTH)]
+        for number, opened in enumerate(opens):
+            lock = Lock(LockType.WRITE, 10 * number, 10 * number + 5, number + 1, 7)
+            await fake.fs.setlk(WHO, opened.fh, lock, False)
+        fake.server.hang_up()
+        await settled()
+        held = [(one.offset, one.end) for one in fake.share.node("file").locks]
+        assert sorted(held) == [(0, 5), (10, 15)]
+        await fake.fs.write(WHO, opens[0].fh, 0, NEW)
+        for opened in opens:
+            await fake.fs.flush(WHO, opened.fh)
+            await fake.fs.release(WHO, opened.fh)
+        assert fake.share.read("file") == NEW
+
+
+@pytest.mark.logs("connection lost|its locks are lost")
+@pytest.mark.parametrize("by", ["lock", "change"])
+async def test_but_not_if_somebody_else_was_there(autojump_clock: object, by: str) -> None:
+    async with mounted(Volume(keeps=False), policy=DataPolicy(leases=True)) as fake:
+        fake.share.put("file", OLD)
+        opened = await fake.open("file")
+        await fake.fs.setlk(WHO, opened.fh, Lock(LockType.READ, 0, 9, 1, 7), False)
+        fake.server.hang_up()
+        if by == "change":
+            fake.share.put("file", NEW)
+        else:
+            fake.server.script.append(Fails(on=Command.LOCK, status=Status.LOCK_NOT_GRANTED))
+        await settled()
+        with pytest.raises(Stale):
+            await text(fake, opened.fh)
+        fake.server.script.clear()
+        await fake.fs.release(WHO, opened.fh)
 
 
 # Queries
