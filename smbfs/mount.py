@@ -19,7 +19,7 @@ from functools import partial
 
 import trio
 
-from smbfs import control, mountpoint, places
+from smbfs import control, mountpoint, places, sleep
 from smbfs.auth import Login
 from smbfs.engine.link import Link, Target
 from smbfs.engine.share import Share
@@ -138,6 +138,17 @@ class Mount:
         else:
             nursery.start_soon(control.serve, listener, {"status": reporter.status})
 
+    async def get_ready_for_sleep(self) -> None:
+        """Let nobody wait, and send what is unsent."""
+        self.filesystem.volume.share.be_soft()
+        await self.filesystem.drain()
+
+    def wake_up(self) -> None:
+        """Go on after sleep."""
+        share = self.filesystem.volume.share
+        share.be_as_asked()
+        share.renew("this machine was asleep")
+
     @property
     def is_attached(self) -> bool:
         """Whether the mount table still holds it, and nothing lies above it."""
@@ -220,6 +231,7 @@ async def _run(
         try:
             mount.attach()
             mount.tell(nursery)
+            nursery.start_soon(sleep.watch, mount.get_ready_for_sleep, mount.wake_up)
             await _serve(mount, ready, stop)
         finally:
             stopping()

@@ -9,7 +9,7 @@ FLOORS = [  # from the roof to the ground; rooms on one floor do not know each o
     ["__main__"],
     ["cli"],
     ["mount"],
-    ["guardian", "mountpoint", "report", "settings"],
+    ["guardian", "mountpoint", "report", "settings", "sleep"],
     ["control", "losses", "options", "credentials"],
     ["fuse"],
     ["vfs"],

@@ -275,6 +275,13 @@ class Link:
         if self._connection is connection:
             self._note_loss()
 
+    def renew(self, why: str) -> None:
+        """Give up the connection, as the server will have done, and make another one at once."""
+        if self._connection is not None and self.machine.state is LinkState.READY:
+            self._connection.lose(ConnectionLost(why))
+            self._note_loss()
+            self._attempted()
+
     def _note_loss(self) -> None:
         """Say that a connection that was good is lost; whoever finds out first does it."""
         if self.machine.state is LinkState.READY and self._tree is not None:

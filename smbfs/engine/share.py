@@ -82,6 +82,14 @@ class Share:
         """Let no call wait any more for a server that is away: the mount is ending."""
         self._link.waits = self._manners.waits = False
 
+    def be_as_asked(self) -> None:
+        """Wait again for a server that is away, if the options say so."""
+        self._link.waits = self._manners.waits = self._link.policy.hard
+
+    def renew(self, why: str) -> None:
+        """Make the connection anew, for the old one is of no use."""
+        self._link.renew(why)
+
     async def connect(self) -> None:
         """Prove that the share answers, and learn what it is and how it wants to be asked."""
         learnt = await self._learn_at_once() if self._manners.takes_compounds else None
