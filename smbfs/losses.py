@@ -36,8 +36,8 @@ class Loss:
 class Losses:
     """Where one user's mounts write down what they lost."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / NAME
+    def __init__(self, directory: Path, name: str = NAME) -> None:
+        self.path = directory / name
 
     def note(
         self, mount: str, share: str, path: str, offset: int, size: int, error: Exception
@@ -62,7 +62,7 @@ class Losses:
 
     @property
     def _older(self) -> Path:
-        return self.path.with_name(NAME + ".1")
+        return self.path.with_name(self.path.name + ".1")
 
     def all(self) -> list[Loss]:
         """What was written down, in its order; lines that make no sense are left out.

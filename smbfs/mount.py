@@ -13,13 +13,14 @@ import logging
 import math
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import trio
 
-from smbfs import control, mountpoint, places, sleep
+from smbfs import control, mountpoint, sleep
 from smbfs.auth import Login
 from smbfs.engine.link import Link, Target
 from smbfs.engine.share import Share
@@ -27,13 +28,16 @@ from smbfs.errors import ConnectionLost, SmbError, StatusError
 from smbfs.fuse.choice import KernelServer, server_for
 from smbfs.fuse.server import DATA_PATIENCE
 from smbfs.guardian import Guardian
-from smbfs.losses import Losses
 from smbfs.options import MountOptions
+from smbfs.reasons import Interrupted, MountFailed, reason_of
 from smbfs.report import Recent, Reporter
-from smbfs.settings import data_of, dial_of, policy_of, presentation_of, wishes_of
+from smbfs.settings import data_of, dial_of, losses_of, policy_of, presentation_of, wishes_of
+from smbfs.spool import Spool
 from smbfs.vfs.filesystem import Filesystem
 from smbfs.wire.status import SENTENCES
 from smbfs.wire.units import to_wire
+
+__all__ = ["Interrupted", "Mount", "MountFailed", "Stop", "reason_of", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +45,6 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STEP_S = 5.0  # of the ordered stop, where no data are sent
 LONGEST_S = 600.0  # to send the last data, when calls have no limit at all
 PROBE_S = 10.0
-
-
-class MountFailed(Exception):
-    """The mount cannot be; the text is one sentence for the user."""
-
-    def __init__(self, sentence: str, *, is_unreachable: bool = False) -> None:
-        super().__init__(sentence)
-        self.is_unreachable = is_unreachable  # what `nofail` forgives
-
-
-class Interrupted(Exception):
-    """Somebody wanted an end before the mount answered, or wanted it faster than is safe."""
 
 
 @dataclass(slots=True)
@@ -119,17 +111,18 @@ class Mount:
     def tell(self, nursery: trio.Nursery) -> None:
         """Answer who asks how the mount is, and write down what it loses."""
         try:
-            directory = places.own(places.state_directory(os.geteuid()))
+            losses = losses_of(self.options)
         except OSError as error:
             log.warning("nobody can be told later what was lost: %s", error)
         else:
-            note = partial(Losses(directory).note, self.mountpoint, str(self.options.service))
-            self.filesystem.content.ground.on_lost = note
+            if losses is not None:
+                note = partial(losses.note, self.mountpoint, str(self.options.service))
+                self.filesystem.content.ground.on_lost = note
         link, filesystem, recent = self.link, self.filesystem, self.recent
         filesystem.volume.mounted_over = partial(mountpoint.beneath, self.mountpoint)
         reporter = Reporter(self.options, self.mountpoint, link, filesystem, recent)
         logging.getLogger().addHandler(recent)
-        if not self.device:
+        if not self.device or self.options.daemon.control == "":
             return
         try:
             listener = control.listen(self.device)
@@ -142,6 +135,13 @@ class Mount:
         """Let nobody wait, and send what is unsent."""
         self.filesystem.volume.share.be_soft()
         await self.filesystem.drain()
+
+    def keep_what_is_unsent(self) -> None:
+        """Put into the spool from now on what cannot be sent, if there is one."""
+        if self.options.daemon.spool:
+            keep = Spool(Path(self.options.daemon.spool)).keep
+            about = self.mountpoint, str(self.options.service)
+            self.filesystem.content.ground.on_unsent = partial(keep, *about)
 
     def wake_up(self) -> None:
         """Go on after sleep."""
@@ -195,27 +195,6 @@ async def run(
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise reason_of(group) from group
-
-
-def reason_of(error: BaseException) -> BaseException:
-    """What to tell of a group of exceptions: the one that is meant for the user, or the only one.
-
-    A group that says several things stays as it is.
-    """
-    leaves = list(_leaves(error))
-    for kind in (MountFailed, Interrupted):
-        for leaf in leaves:
-            if isinstance(leaf, kind):
-                return leaf
-    return leaves[0] if len(leaves) == 1 else error
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _leaves(one)
-    else:
-        yield error
 
 
 async def _run(
@@ -371,6 +350,7 @@ async def _probe(mount: Mount) -> None:
 async def _leave_when_asked(mount: Mount, stop: Stop, scope: trio.CancelScope) -> None:
     await stop.asked.wait()
     mount.filesystem.volume.share.be_soft()
+    mount.keep_what_is_unsent()
     # Unmounted while served: the kernel still sends last writes, flushes and releases.
     if mount.is_attached:
         write_back = partial(mountpoint.write_back, mount.mountpoint)
@@ -388,6 +368,7 @@ async def _leave_when_asked(mount: Mount, stop: Stop, scope: trio.CancelScope) -
 
 async def _stop(mount: Mount, stop: Stop) -> None:
     mount.filesystem.volume.share.be_soft()
+    mount.keep_what_is_unsent()
     await stop.step("send what is unsent", mount.filesystem.stop, mount.data_s)
     mount.server.detach(unmount=mount.is_attached)
     if mount.is_attached:  # libfuse leaves a mount that was aborted

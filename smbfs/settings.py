@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 
 import trio
 
+from smbfs import places
 from smbfs.engine.dialect import Policy
 from smbfs.engine.greeting import Dial
 from smbfs.engine.transport import NetBios, connect, resolve
 from smbfs.fuse.native.greeting import Wishes
+from smbfs.losses import Losses
 from smbfs.options import MountOptions
 from smbfs.options.resolve import ALONE
 from smbfs.vfs.policy import DataPolicy
@@ -101,6 +104,16 @@ def wishes_of(options: MountOptions) -> Wishes:
         locks=options.kernel.locks != "local",
         is_shared=options.caching.mode not in ALONE,
     )
+
+
+def losses_of(options: MountOptions) -> Losses | None:
+    """Where what is lost is written down, if anywhere.  Raises OSError."""
+    journal = options.daemon.journal
+    if journal == "":
+        return None
+    if journal is not None:
+        return Losses(Path(journal).parent, Path(journal).name)
+    return Losses(places.own(places.state_directory(os.geteuid())))
 
 
 def dial_of(options: MountOptions) -> Dial:

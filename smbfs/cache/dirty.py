@@ -121,10 +121,9 @@ class Dirty(Generic[W]):
         return max([last, *(piece.end for piece in self.under_way)])
 
     @property
-    def ranges(self) -> list[tuple[int, int]]:
-        """Offset and size of everything that is not confirmed, in the file's order."""
-        pieces = [*self.under_way, *self._waiting]
-        return sorted((piece.offset, piece.size) for piece in pieces)
+    def pieces(self) -> list[DirtyPiece[W]]:
+        """Everything that is not confirmed, in the file's order."""
+        return sorted([*self.under_way, *self._waiting], key=_offset_of)
 
     # Writing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from smbfs.cli import mount, tell, unmount
+from smbfs.cli import mount, spool, tell, unmount
 
 
 def main() -> None:
@@ -25,6 +25,8 @@ def command(name: str, arguments: list[str]) -> int:
         return tell.status(arguments[1:])
     if arguments[:1] == ["errors"]:
         return tell.errors(arguments[1:])
+    if arguments[:1] == ["spool"]:
+        return spool.main(arguments[1:])
     if arguments[:1] == ["mount"]:
         arguments = arguments[1:]
     return mount.main(arguments or ["--help"], is_helper=False)

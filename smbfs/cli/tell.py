@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from smbfs import control, mountpoint, places
@@ -152,10 +153,13 @@ def errors(arguments: Sequence[str]) -> int:
     parser.add_argument("mountpoint", nargs="?", help="only of this one; else of all")
     parser.add_argument("--json", action="store_true", help="for programs: a list of objects")
     parser.add_argument("--clear", action="store_true", help="forget them, of all mounts")
+    parser.add_argument("--journal", metavar="FILE", help="what journal= was, if it was given")
     parser.add_argument("--user", type=int, default=os.geteuid(), help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     try:
         losses = Losses(places.state_directory(asked.user))
+        if asked.journal:
+            losses = Losses(Path(asked.journal).parent, Path(asked.journal).name)
         found = losses.all()
         if asked.clear:
             losses.clear()

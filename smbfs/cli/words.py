@@ -28,6 +28,7 @@ Usage: smbfs //server/share[/folder] MOUNTPOINT [-o option,option=value,...]
        smbfs umount MOUNTPOINT
        smbfs status [MOUNTPOINT]
        smbfs errors [MOUNTPOINT]
+       smbfs spool FOLDER [--retry MOUNTPOINT | --export FOLDER | --discard]
        mount -t smbfs //server/share MOUNTPOINT -o ...
 
   -o OPTIONS   mount options; may be given several times, see mount.smbfs(8)

@@ -148,6 +148,9 @@ class DaemonOptions:
     foreground: bool = False
     no_fail: bool = False
     insecure: bool = False
+    journal: str | None = None  # the file of what was lost; "" for none, None for the usual one
+    control: str | None = None  # "" for no control socket
+    spool: str = ""  # the folder for what cannot be sent before the end
 
 
 @dataclass(frozen=True, slots=True)

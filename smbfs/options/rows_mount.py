@@ -94,18 +94,15 @@ OURS = (
         "journal",
         NEW,
         values.file_or_none,
-        later=fails(
-            "errors of writes come out at write, fsync and close only; remove it", but=("none",)
-        ),
+        "daemon.journal",
     ),
-    option(
-        "spool_dir", NEW, values.path, later=fails("data that cannot be sent is lost; remove it")
-    ),
+    option("spool_dir", NEW, values.path, "daemon.spool"),
     option(
         "control",
         NEW,
         values.file_or_none,
-        later=fails("there is no control socket; remove it", but=("none",)),
+        "daemon.control",
+        later=fails("the socket is where `smbfs status` looks for it; remove it", but=("none",)),
     ),
     flag("insecure", NEW, "daemon.insecure"),
     option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from smbfs.cache.budget import Budget
+from smbfs.cache.dirty import Data
 from smbfs.vfs.holes import Holes
 from smbfs.vfs.idle import IdleHandles
 from smbfs.vfs.inode import LONG_AGO
@@ -49,6 +50,9 @@ class Ground:
         self.room = Room(half)  # for unsent writes
         self.files: set[File] = set()
         self.on_lost: Callable[[str, int, int, Exception], None] = _untold
+        self.on_unsent: Callable[[str, int, list[Data], Exception], None] | None = (
+            None  # at the end
+        )
         self._tidied_at_s = LONG_AGO
 
     def make_room(self, reader: File, size: int) -> None:

@@ -201,8 +201,14 @@ class File:
 
     def unsent(self, error: Exception) -> None:
         """Write down what is not sent, for it never will be."""
-        for offset, size in self.dirty.ranges:
-            self.ground.on_lost(self.name(), offset, size, error)
+        for piece in self.dirty.pieces:
+            self._never_sent(piece, error)
+
+    def _never_sent(self, piece: DirtyPiece[Open], error: Exception) -> None:
+        name, ground = self.name(), self.ground
+        ground.on_lost(name, piece.offset, piece.size, error)
+        if ground.on_unsent is not None:
+            ground.on_unsent(name, piece.offset, piece.parts, error)
 
     # Errors
 
@@ -337,7 +343,7 @@ class File:
         # one is refused until the handle was closed.
         if not piece.is_through or isinstance(error, ServerSilent):
             self.lost(error, f"{piece.size} bytes at {piece.offset}")
-            self.ground.on_lost(self.name(), piece.offset, piece.size, error)
+            self._never_sent(piece, error)
         self.dirty.failed(piece, error)
         self.ground.inodes.changed(self.inode)
 

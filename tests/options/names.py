@@ -78,7 +78,7 @@ refuse: modules=subdir from_code=x to_code=x subdir=x rellinks norellinks
 refuse: fd=3 rootmode=40000 user_id=0 group_id=0 blkdev blksize=512
 
 new: timeout=15 transport=pyfuse3 locks=local cache_dir=/var/cache cache_size=1G cache_mem=64M
-new: lookahead nolookahead symlinks=follow !journal=/var/log/errors !spool_dir=/var/spool
+new: lookahead nolookahead symlinks=follow journal=/var/log/errors spool_dir=/var/spool
 new: !control=/run/control insecure ids=accept idmap=auto !keytab=/etc/krb5.keytab
 new: !ccache=KCM: notify nonotify !inotify snapdir=off sharemode=posix !delay_connect bwlimit=0
 new: !config=/etc/smbfs.conf log=debug foreground

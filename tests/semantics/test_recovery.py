@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -219,6 +221,34 @@ def test_locks_are_taken_again(private: Samba, locks: str) -> None:
                 fcntl.lockf(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB, 3)
             fcntl.lockf(fd, fcntl.LOCK_UN)
             fcntl.lockf(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB, 3)
+
+
+@proves(
+    "LOSS-14 With `spool_dir=` the bytes that cannot be sent before smbfs has to end are kept there,"
+    " and `smbfs spool` writes them to the file later, unless it was changed meanwhile."
+)
+def test_what_could_not_be_sent_is_kept(private: Samba, tmp_path: Path) -> None:
+    data = noise(2 * MIB)
+    with MountedShare(private, "share", f"spool_dir={tmp_path}", "timeout=4") as mounted:
+        fd = os.open(mounted.path / "file", os.O_CREAT | os.O_WRONLY)
+        os.write(fd, b"x")
+        os.fsync(fd)
+        private.freeze()
+        os.pwrite(fd, data, 1)
+        private.kill()
+        mounted.terminate()
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    private.start()
+    assert (private["share"].path / "file").read_bytes() == b"x"
+    with MountedShare(private, "share") as again:
+        told = again.smbfs("spool", str(tmp_path))
+        assert told.returncode == 1
+        assert "/file: bytes 1 to " in told.stdout
+        done = again.smbfs("spool", str(tmp_path), "--retry", str(again.path))
+        assert (done.returncode, done.stdout) == (0, "")
+        assert again.smbfs("spool", str(tmp_path)).stdout == "Nothing is kept.\n"
+    assert (private["share"].path / "file").read_bytes() == b"x" + data
 
 
 @proves(
