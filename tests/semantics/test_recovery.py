@@ -224,8 +224,8 @@ def test_locks_are_taken_again(private: Samba, locks: str) -> None:
 
 
 @proves(
-    "LOSS-14 With `spool_dir=` the bytes that cannot be sent before smbfs has to end are kept there,"
-    " and `smbfs spool` writes them to the file later, unless it was changed meanwhile."
+    "LOSS-14 With `spool_dir=` the bytes that cannot be sent before smbfs has to end are kept "
+    "there, and `smbfs spool` writes them to the file later, unless it was changed meanwhile."
 )
 def test_what_could_not_be_sent_is_kept(private: Samba, tmp_path: Path) -> None:
     data = noise(2 * MIB)
