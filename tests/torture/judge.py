@@ -7,7 +7,9 @@ that nothing was lost and nothing invented.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.torture import diary, workloads
+from tests.torture.programs import ENVIRONMENT, GIT, tree
 from tests.torture.workloads import RECORD, document_version, still, version_of
 
 Lines = list[dict[str, Any]]
@@ -148,6 +151,38 @@ def _database(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
         yield f"{len(lost)} rows were committed and are not there: {sorted(lost)[:5]}"
 
 
+def _repository(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
+    safe = [line["safe_commit"] for line in lines if "safe_commit" in line]
+    verdict.acknowledged += len(safe)
+    if not safe:
+        return
+    done = subprocess.run(
+        [*GIT, "fsck", "--no-dangling", "--no-reflogs", "--no-progress", *safe],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        yield f"git fsck: {done.stderr[-500:]}"
+
+
+def _archive(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
+    for line in lines:
+        if "safe_archive" in line:
+            verdict.acknowledged += 1
+            number, digest = line["safe_archive"]
+            if hashlib.sha256(_content(folder / f"{number}.tar")).hexdigest() != digest:
+                yield f"archive {number} is not what tar has packed"
+        if "safe_tree" in line:
+            verdict.acknowledged += 1
+            number = line["safe_tree"]
+            for name, data in tree(number).items():
+                if _content(folder / f"tree-{number}" / name) != data:
+                    yield f"{name} of tree {number} is not what was unpacked"
+
+
 CHECKS = {
     "records": _records,
     "lines": _lines,
@@ -155,6 +190,8 @@ CHECKS = {
     "names": _names,
     "reader": _reader,
     "database": _database,
+    "repository": _repository,
+    "archive": _archive,
 }
 assert CHECKS.keys() == workloads.WORKLOADS.keys()
 

@@ -174,12 +174,11 @@ def test_programs_on_a_good_disk_are_told_the_truth(folder: Path, name: str) -> 
     import time
 
     path = folder.parent / "diaries" / name
-    workloads.WORKLOADS[name](folder / name, Diary(path, time.monotonic() + 0.5), Random(1))
+    workloads.WORKLOADS[name](folder / name, Diary(path, time.monotonic() + 1.0), Random(1))
     assert verdict(folder) == []
     found = judged(folder, folder.parent / "diaries", 1, 2)
-    assert found.calls > 5
     assert found.acknowledged > 0 or name == "reader"
-    assert [line for line in diary.read(path) if "call" in line]
+    assert len([line for line in diary.read(path) if "call" in line or "program" in line]) > 1
 
 
 def test_records_that_are_lost_torn_or_invented(folder: Path) -> None:
@@ -251,6 +250,15 @@ def test_databases(folder: Path) -> None:
     base.commit()
     base.close()
     assert verdict(folder) == ["database: 1 rows were committed and are not there: [2]"]
+
+
+def test_commits_and_archives_that_are_lost(folder: Path) -> None:
+    say(folder, "repository", {"safe_commit": "1" * 40})
+    say(folder, "archive", {"safe_archive": [1, "digest"]}, {"safe_tree": 2})
+    found = verdict(folder)
+    assert "git fsck" in found[0]
+    assert "archive: archive 1 is not what tar has packed" in found
+    assert "file-0 of tree 2 is not what was unpacked" in found[2]
 
 
 def test_calls_that_are_late_and_lies_that_were_noticed(folder: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from tests.torture import programs
 from tests.torture.diary import Diary
 
 RECORD = 512
@@ -222,6 +223,8 @@ WORKLOADS: dict[str, Callable[[Path, Diary, Random], None]] = {
     "names": names,
     "reader": reader,
     "database": database,
+    "repository": programs.repository,
+    "archive": programs.archive,
 }
 
 
