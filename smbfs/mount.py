@@ -94,6 +94,7 @@ class Mount:
     guardian: Guardian | None = None
     recent: Recent = field(default_factory=Recent)
     is_ready: bool = False
+    _is_ending: bool = False
     ended: trio.Event = field(default_factory=trio.Event)  # the kernel asks no more
 
     def attach(self) -> None:
@@ -136,8 +137,13 @@ class Mount:
         self.filesystem.volume.share.be_soft()
         await self.filesystem.drain()
 
-    def keep_what_is_unsent(self) -> None:
-        """Put into the spool from now on what cannot be sent, if there is one."""
+    def be_ending(self) -> None:
+        """Wait for nobody for long any more, and put into the spool what cannot be sent."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self.filesystem.volume.share.be_soft()
+        self.filesystem.content.ground.ends()
         if self.options.daemon.spool:
             keep = Spool(Path(self.options.daemon.spool)).keep
             about = self.mountpoint, str(self.options.service)
@@ -349,8 +355,7 @@ async def _probe(mount: Mount) -> None:
 
 async def _leave_when_asked(mount: Mount, stop: Stop, scope: trio.CancelScope) -> None:
     await stop.asked.wait()
-    mount.filesystem.volume.share.be_soft()
-    mount.keep_what_is_unsent()
+    mount.be_ending()
     # Unmounted while served: the kernel still sends last writes, flushes and releases.
     if mount.is_attached:
         write_back = partial(mountpoint.write_back, mount.mountpoint)
@@ -367,8 +372,7 @@ async def _leave_when_asked(mount: Mount, stop: Stop, scope: trio.CancelScope) -
 
 
 async def _stop(mount: Mount, stop: Stop) -> None:
-    mount.filesystem.volume.share.be_soft()
-    mount.keep_what_is_unsent()
+    mount.be_ending()
     await stop.step("send what is unsent", mount.filesystem.stop, mount.data_s)
     mount.server.detach(unmount=mount.is_attached)
     if mount.is_attached:  # libfuse leaves a mount that was aborted

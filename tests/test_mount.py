@@ -40,7 +40,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     class Filesystem:
         def __init__(self, *arguments: Any) -> None:
             self.start, self.drain = made.start, made.drain
-            self.content = SimpleNamespace(ground=SimpleNamespace())
+            self.content = SimpleNamespace(ground=SimpleNamespace(ends=lambda: None))
             self.volume = SimpleNamespace(share=SimpleNamespace(be_soft=lambda: None))
 
         async def stop(self) -> None:

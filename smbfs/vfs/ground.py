@@ -6,6 +6,7 @@ file that nobody wants any more would keep all others slow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,17 @@ class Ground:
             None  # at the end
         )
         self._tidied_at_s = LONG_AGO
+        self._ends_at_s = math.inf
+
+    def ends(self) -> None:
+        """Note that the mount is ending: nothing waits for longer than that may take."""
+        self._ends_at_s = trio.current_time() + self.policy.patience_s
+
+    @property
+    def patience_s(self) -> float:
+        """How long unsent bytes wait from now on for a server that is away."""
+        left_s = self._ends_at_s - trio.current_time()
+        return max(0.0, min(self.policy.patience_s, left_s))
 
     def make_room(self, reader: File, size: int) -> None:
         """Give up what was read ahead and is too old, or of a file that nobody reads any more."""

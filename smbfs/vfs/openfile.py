@@ -308,7 +308,7 @@ class File:
                 piece.size,
                 lambda handle: handle.write(piece.offset, parts),
                 writes=True,
-                patience_s=self._patience_s(piece),
+                patience=lambda: self._patience_s(piece),
             )
             error = None
         except KNOWN as failure:
@@ -336,7 +336,7 @@ class File:
         One wait is enough for all of a file.
         """
         is_vain = piece.is_through or self.dirty.error is not None
-        return 0.0 if is_vain else self.ground.policy.patience_s
+        return 0.0 if is_vain else self.ground.patience_s
 
     def _failed(self, piece: DirtyPiece[Open], error: Exception) -> None:
         # A write nobody answered may still land, after one that the caller makes up for it: that

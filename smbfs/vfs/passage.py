@@ -46,16 +46,17 @@ async def past_locks(
     *,
     writes: bool = False,
     began_s: float | None = None,
-    patience_s: float = 0.0,
+    patience: Callable[[], float] = lambda: 0.0,
 ) -> T:
     """Read or write a range by the handle that the server lets at it.
 
-    ``began_s`` is since when the caller waits, ``patience_s`` how long for a server that is away.
+    ``began_s`` is since when the caller waits; ``patience`` says, when the connection is lost, how
+    many seconds a server that is away is waited for.
     """
     handle = way(opened, offset, size, writes=writes)
     try:
         return await again(
-            handle, lambda: do(handle), changes=writes, began_s=began_s, patience_s=patience_s
+            handle, lambda: do(handle), changes=writes, began_s=began_s, patience=patience
         )
     except StatusError as error:
         other = _other_way(opened, handle, error, offset, size, writes)
@@ -70,7 +71,7 @@ async def again(
     *,
     changes: bool,
     began_s: float | None = None,
-    patience_s: float = 0.0,
+    patience: Callable[[], float] = lambda: 0.0,
 ) -> T:
     """Do something by a handle, and again if it came back after its connection was lost over it.
 
@@ -83,7 +84,7 @@ async def again(
     for left in reversed(range(TRIES)):
         if handle.may_come_back:
             away_s = away_s or trio.current_time()
-            await _back(handle, max(until_s, away_s + SHORT_S), away_s + patience_s)
+            await _back(handle, max(until_s, away_s + SHORT_S), away_s + patience())
             if lost is not None and changes and handle.opens != opens:
                 raise lost
         opens = handle.opens

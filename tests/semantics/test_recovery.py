@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.line import Line
-from tests.mount.ground import eventually, fails, noise, opened
+from tests.mount.ground import SLACK_S, eventually, fails, noise, opened
 from tests.mounted import MountedShare, MountError
 from tests.samba import Samba
 from tests.semantics.document import proves
@@ -299,3 +299,40 @@ def test_persistent_handles_that_cannot_be_had(private: Samba) -> None:
         failing.mount()
     assert error.value.status == 32
     failing.close()
+
+
+@proves(
+    "MOUNT-7 With a server that is away or silent, `umount`, `umount -l` and SIGTERM come to their "
+    "end within `timeout=` and a moment once programs have closed their files, and `smbfs errors` "
+    "tells what was not sent."
+)
+@pytest.mark.parametrize("server", ["killed", "frozen"])
+@pytest.mark.parametrize("how", ["umount", "umount -l", "SIGTERM"])
+def test_an_end_without_a_server(private: Samba, how: str, server: str) -> None:
+    timeout_s = 4
+    with MountedShare(private, "share", f"timeout={timeout_s}") as mounted:
+        fd = os.open(mounted.path / "file", os.O_CREAT | os.O_WRONLY)
+        private.freeze()
+        os.write(fd, noise(MIB))
+        if server == "killed":
+            private.kill()
+        started = time.monotonic()
+        if how == "SIGTERM":
+            mounted.terminate()
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        elif how == "umount -l":
+            subprocess.run(["umount", "-i", "-c", "-l", mounted.path], check=True)
+            with contextlib.suppress(OSError):
+                os.close(fd)
+            started = time.monotonic()
+            mounted.wait_for_end()
+        else:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+            started = time.monotonic()
+            mounted.umount()
+        assert time.monotonic() - started < timeout_s + SLACK_S / 2
+        told = mounted.smbfs("errors")
+        assert f"{mounted.path}/file: bytes 0 to {MIB - 1} were not written" in told.stdout
+        (private.thaw if server == "frozen" else private.start)()
