@@ -216,9 +216,13 @@ class MountedShare:
 
     def _watch(self, seconds: float) -> None:
         self._unwatch()
-        self._watchdog = threading.Timer(seconds, self.abort)
+        self._watchdog = threading.Timer(seconds, self._bite, (seconds,))
         self._watchdog.daemon = True
         self._watchdog.start()
+
+    def _bite(self, seconds: float) -> None:
+        sys.stderr.write(f"{self.path}: mounted for {seconds:g} s, which is too long\n")
+        self.abort()
 
     def _unwatch(self) -> None:
         if self._watchdog is not None:

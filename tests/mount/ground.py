@@ -11,6 +11,7 @@ import errno
 import os
 import random
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -56,6 +57,9 @@ class Lasting:
     def get(self) -> MountedShare:
         """The mount, alive."""
         if self._mounted is not None and not self._mounted.is_running():
+            sys.stderr.write(
+                f"the mount of the tests before is gone; it said:\n{self._mounted.log()}"
+            )
             self.close()
         if self._mounted is None:
             server, share, options = self._how
