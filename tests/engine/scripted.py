@@ -274,6 +274,7 @@ class ScriptedLink:
     def __init__(self, *trees: ScriptedTree) -> None:
         self.trees = list(trees)
         self.target = "//server/share"
+        self.waits = False
 
     @property
     def generation(self) -> int:

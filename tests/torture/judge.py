@@ -183,6 +183,12 @@ def _archive(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
                     yield f"{name} of tree {number} is not what was unpacked"
 
 
+def _fio(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
+    # fio has judged each of its passes itself, and said so at once if it was wrong.
+    verdict.acknowledged += sum("verified" in line for line in lines)
+    yield from ()
+
+
 CHECKS = {
     "records": _records,
     "lines": _lines,
@@ -192,6 +198,7 @@ CHECKS = {
     "database": _database,
     "repository": _repository,
     "archive": _archive,
+    "fio": _fio,
 }
 assert CHECKS.keys() == workloads.WORKLOADS.keys()
 

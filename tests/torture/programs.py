@@ -1,4 +1,4 @@
-"""Ordinary programs as workloads: git, which commits, and tar, which packs and unpacks.
+"""Ordinary programs as workloads: git, which commits, tar, which packs and unpacks, and fio.
 
 What they are told is their exit status; each looks after its own calls.  Easily broken: who is
 killed or fails leaves locks behind, which people remove, and so it is done here.
@@ -21,6 +21,10 @@ GIT = (
     *("-c", "safe.directory=*", "-c", "init.defaultBranch=main"),
 )
 ENVIRONMENT = {"HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.defpath}
+FIO = (
+    *("fio", "--name=blocks", "--size=1m", "--bs=4k", "--fsync=32", "--ioengine=psync"),
+    *("--verify=crc32c", "--verify_fatal=1", "--fallocate=none"),
+)
 FILES = 25
 LONGEST_S = 60.0
 
@@ -98,6 +102,29 @@ def _tar(diary: Diary, *words: str) -> bool:
     error = {"error": done.stderr.decode()[-200:]} if done.returncode else {}
     diary.say(program="tar", s=time.monotonic() - began, **error)
     return not done.returncode
+
+
+def fio(folder: Path, diary: Diary, chance: Random) -> None:
+    """Have fio write blocks that prove themselves, and read them back."""
+    number = 0
+    while not diary.is_over:
+        number += 1
+        began = time.monotonic()
+        kind = chance.choice(("randwrite", "write", "randrw"))
+        done = subprocess.run(
+            [*FIO, f"--directory={folder}", f"--rw={kind}", f"--randseed={number}"],
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        if "verify: bad" in said or "crc32c: verify failed" in said:
+            diary.wrong(f"fio: {said[-500:]}")
+        diary.say(program="fio", s=time.monotonic() - began, status=done.returncode)
+        if not done.returncode:
+            diary.say(verified=number)
+        time.sleep(0.05)
 
 
 def _digest(source: str) -> str:

@@ -225,6 +225,7 @@ WORKLOADS: dict[str, Callable[[Path, Diary, Random], None]] = {
     "database": database,
     "repository": programs.repository,
     "archive": programs.archive,
+    "fio": programs.fio,
 }
 
 
