@@ -44,7 +44,8 @@ class Losses:
     ) -> None:
         """Write one down; never raises."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        loss = Loss(at, mount, share, path, offset, size, str(error))
+        why = getattr(error, "strerror", None) or str(error)
+        loss = Loss(at, mount, share, path, offset, size, why)
         try:
             self._append(loss)
         except OSError as failure:

@@ -146,6 +146,15 @@ def expect_log(announced: Announced) -> Callable[[str], None]:
     return announced.patterns.append
 
 
+@pytest.fixture(scope="session", autouse=True)
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what daemons write of themselves from what this machine's own have written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMBFS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("SMBFS_RUN_DIR", str(tmp_path_factory.mktemp("run")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def transport(request: pytest.FixtureRequest) -> Iterator[str]:
     """The way to the kernel by which this test mounts: one after the other.
