@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import sqlite3
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.torture.programs import ENVIRONMENT, GIT, tree
 from tests.torture.workloads import RECORD, document_version, still, version_of
 
 Lines = list[dict[str, Any]]
+DATA_CALLS = ("read", "write", "append", "fsync", "close", "commit")
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Verdict:
     """What is to be said of the programs of one run."""
 
     complaints: list[str] = field(default_factory=list)
+    safe: Counter[str] = field(default_factory=Counter)  # the same by program
     acknowledged: int = 0  # records, lines, documents, folders and rows that were told to be safe
     calls: int = 0
     failed: int = 0  # calls that ended with an error
@@ -39,9 +41,10 @@ def judged(folder: Path, diaries: Path, deadline_s: float, data_deadline_s: floa
     """Judge a run by the server's disk and the diaries."""
     verdict = Verdict()
     for name, check in CHECKS.items():
-        lines = diary.read(diaries / name)
+        lines, before = diary.read(diaries / name), verdict.acknowledged
         for complaint in check(folder / name, lines, verdict):
             verdict.complaints.append(f"{name}: {complaint}")
+        verdict.safe[name] = verdict.acknowledged - before
         for line in lines:
             if "wrong" in line:
                 verdict.complaints.append(f"{name}: {line['wrong']}")
@@ -55,7 +58,7 @@ def _count(verdict: Verdict, line: dict[str, Any], deadline_s: float, data_s: fl
     verdict.calls += 1
     verdict.failed += "error" in line
     verdict.slowest = max(verdict.slowest, (seconds, name))
-    limit = data_s if name in ("fsync", "close", "commit", "write", "append") else deadline_s
+    limit = data_s if name in DATA_CALLS else deadline_s
     if seconds > limit:
         verdict.late.append(f"{name} took {seconds:.1f} s ({line.get('error', 'and succeeded')})")
 

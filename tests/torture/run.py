@@ -49,6 +49,7 @@ class Outcome:
     complaints: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     acknowledged: int = 0
+    safe: dict[str, int] = field(default_factory=dict)  # the same by program
     calls: int = 0
     failed_calls: int = 0
     slowest: tuple[float, str] = (0.0, "")
@@ -63,8 +64,9 @@ class Ground:
     """A Samba whose share is a small disk of its own, for many runs."""
 
     def __init__(self) -> None:
-        # Root passes every permission, so somebody else has to be the one who is refused.
-        owner = {"force user": "nobody"} if os.geteuid() == 0 else {}
+        # Root passes every permission, so somebody else has to be the one who is refused; and not
+        # "nobody", whom Samba takes for a guest even in his own folders.
+        owner = {"force user": "games"} if os.geteuid() == 0 else {}
         self.server = Samba(shares={"share": owner})
         self.disk = self.server["share"].path
         self._is_mounted = False
@@ -253,7 +255,7 @@ class Run:
         self.outcome.complaints += verdict.late
         self.outcome.acknowledged, self.outcome.calls = verdict.acknowledged, verdict.calls
         self.outcome.failed_calls, self.outcome.slowest = verdict.failed, verdict.slowest
-        self.outcome.late = verdict.late
+        self.outcome.late, self.outcome.safe = verdict.late, dict(verdict.safe)
 
 
 def _try(mounted: MountedShare) -> bool:
@@ -318,6 +320,7 @@ def summary(outcomes: list[Outcome]) -> dict[str, object]:
         "calls": sum(outcome.calls for outcome in outcomes),
         "calls_that_failed": sum(outcome.failed_calls for outcome in outcomes),
         "acknowledged": sum(outcome.acknowledged for outcome in outcomes),
+        "acknowledged_by": dict(sum((Counter(one.safe) for one in outcomes), Counter())),
         "past_deadline": sum(len(outcome.late) for outcome in outcomes),
         "longest_call": slowest,
         "back_after_s": {

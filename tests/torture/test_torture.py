@@ -262,9 +262,9 @@ def test_commits_and_archives_that_are_lost(folder: Path) -> None:
 
 
 def test_calls_that_are_late_and_lies_that_were_noticed(folder: Path) -> None:
-    say(folder, "reader", {"call": "read", "s": 1.5, "error": "EIO"}, {"wrong": "nonsense"})
+    say(folder, "reader", {"call": "stat", "s": 1.5, "error": "EIO"}, {"wrong": "nonsense"})
     say(folder, "lines", {"call": "fsync", "s": 1.5})
-    assert verdict(folder) == ["reader: nonsense", "read took 1.5 s (EIO)"]
+    assert verdict(folder) == ["reader: nonsense", "stat took 1.5 s (EIO)"]
 
 
 def liar(do: Callable[[Path, Diary], None], folder: Path) -> list[str]:
