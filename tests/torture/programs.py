@@ -23,7 +23,7 @@ GIT = (
 ENVIRONMENT = {"HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.defpath}
 FIO = (
     *("fio", "--name=blocks", "--size=1m", "--bs=4k", "--fsync=32", "--ioengine=psync"),
-    *("--verify=crc32c", "--verify_fatal=1", "--fallocate=none"),
+    *("--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--fallocate=none"),
 )
 FILES = 25
 LONGEST_S = 60.0
