@@ -152,7 +152,8 @@ class Mount:
     def wake_up(self) -> None:
         """Go on after sleep."""
         share = self.filesystem.volume.share
-        share.be_as_asked()
+        if not self._is_ending:  # who is told to end waits for nobody any more
+            share.be_as_asked()
         share.renew("this machine was asleep")
 
     @property

@@ -128,7 +128,7 @@ class Samba:
         self.user, self.password, self.domain = USER, PASSWORD, "WORKGROUP"
         self._is_temporary = directory is None
         self.directory = directory or new_directory()
-        self._settings = dict(settings or {})
+        self.settings = dict(settings or {})  # a change holds from the next start
         self._shares = {name: dict(more) for name, more in SHARES.items()}
         for name, more in (shares or {}).items():
             self._shares.setdefault(name, {}).update(more)
@@ -167,6 +167,7 @@ class Samba:
 
         Raises SambaError with the end of the log if it does not come up.
         """
+        self._config.write_text(self._written(self._owner))
         logs = self.directory / "logs"
         command = [tool("smbd"), "--foreground", "--no-process-group"]
         with (logs / "console").open("ab") as console:
@@ -316,12 +317,16 @@ class Samba:
         deep = self.directory / "shares" / "nested" / "sub" / "dir"
         deep.mkdir(parents=True, exist_ok=True)
         (deep / "file.txt").write_text("found\n")
-        owner = pwd.getpwuid(os.getuid()).pw_name
+        owner = self._owner
         (self.directory / "users").write_text(f"{owner} = {USER}\n")
         self.credentials.write_text(f"username={USER}\npassword={PASSWORD}\n")
         self.credentials.chmod(0o600)
         self._config.write_text(self._written(owner))
         self._add_user(owner)
+
+    @property
+    def _owner(self) -> str:
+        return pwd.getpwuid(os.getuid()).pw_name
 
     def _written(self, owner: str) -> str:
         home = self.directory
@@ -351,7 +356,7 @@ class Samba:
         }
         if not keeps_attributes(home):  # a module of Samba's keeps them elsewhere
             settings["vfs objects"] = "xattr_tdb"
-        sections = {"global": settings | self._settings}
+        sections = {"global": settings | self.settings}
         for name, more in self._shares.items():
             if "guest ok" in more:  # nobody may not write to our files
                 more = {"force user": owner} | more

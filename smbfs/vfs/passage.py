@@ -85,13 +85,15 @@ async def again(
         if handle.may_come_back:
             away_s = away_s or trio.current_time()
             await _back(handle, max(until_s, away_s + SHORT_S), away_s + patience())
-            if lost is not None and changes and handle.opens != opens:
-                raise lost
-        opens = handle.opens
+        if lost is not None and changes and handle.opens != opens:
+            raise lost
+        opens, generation = handle.opens, handle.generation
         try:
             return await do()
         except ConnectionLost as error:
-            if not left or not handle.may_come_back:
+            # Another task may have brought it back before this one heard of the loss.
+            is_or_may_be_back = handle.may_come_back or handle.generation != generation
+            if not left or not is_or_may_be_back:
                 raise
             lost = error
     raise AssertionError("the last try either answers or raises")

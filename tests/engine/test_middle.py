@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,7 +16,6 @@ from smbfs.errors import ConnectionLost, Refused, Tampered
 from smbfs.wire.constants import Cipher, Dialect, SessionFlags, SigningAlgorithm
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
-from tests.conftest import Announced
 from tests.engine.middle import (
     SECRET,
     SIGNED,
@@ -33,14 +31,7 @@ from tests.engine.middle import (
 from tests.fake.server import FakeServer
 from tests.fake.tree import Volume
 
-
-@pytest.fixture(autouse=True)
-def loud(announced: Announced) -> Iterator[None]:
-    """Announces that the connection ends, where it is said: not everything comes so far."""
-    yield
-    pattern = "connection lost|the connection is closed|is away"
-    if any(re.search(pattern, record.getMessage()) for record in announced.records):
-        announced.patterns.append(pattern)
+pytestmark = pytest.mark.usefixtures("loud")
 
 
 async def test_who_only_looks_changes_nothing() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,7 +12,6 @@ import trio.testing
 from smbfs.engine.how import How
 from smbfs.errors import ConnectionLost, SmbError, Tampered
 from smbfs.wire.header import Command, Header, HeaderFlags
-from tests.conftest import Announced
 from tests.engine.middle import (
     SEALED,
     SECRET,
@@ -26,14 +23,7 @@ from tests.engine.middle import (
     same,
 )
 
-
-@pytest.fixture(autouse=True)
-def loud(announced: Announced) -> Iterator[None]:
-    """Announces that the connection ends, where it is said: not everything comes so far."""
-    yield
-    pattern = "connection lost|the connection is closed|is away"
-    if any(re.search(pattern, record.getMessage()) for record in announced.records):
-        announced.patterns.append(pattern)
+pytestmark = pytest.mark.usefixtures("loud")
 
 
 # What is sealed

@@ -24,6 +24,9 @@ MOUNTS = (  # options, and how likely they are
 )
 
 
+FEW_CREDITS = (1, 2, 3, 5, 20)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that goes wrong, so many seconds after the programs began."""
@@ -34,6 +37,7 @@ class Fault:
     direction: str = ""
     frames: int = 0  # how many pass before it happens
     part: float = 0.0  # how much of the next frame passes, from 0 to 1
+    credits: int = 0  # how many the server grants in all
 
 
 Draw = Callable[[float, Random], Fault]
@@ -52,6 +56,10 @@ class Plan:
 def _cut_in_frame(at_s: float, chance: Random) -> Fault:
     direction = chance.choice((UP, DOWN))
     return Fault(at_s, "cut in a frame", 0, direction, chance.randrange(40), chance.random())
+
+
+def _starved(at_s: float, chance: Random) -> Fault:
+    return Fault(at_s, "few credits", 0, credits=chance.choice(FEW_CREDITS))
 
 
 def _lasting(kind: str, shortest_s: float, longest_s: float) -> Draw:
@@ -73,6 +81,8 @@ KINDS: dict[str, tuple[Draw, int]] = {  # how each is drawn, and how likely it i
     "delay": (_lasting("delay", 0.5, 2.0), 1),
     "split": (_lasting("split", 0.3, 1.0), 1),
     "merge": (_lasting("merge", 0.3, 1.0), 1),
+    "reordered answers": (_lasting("reordered answers", 0.5, 2.0), 2),
+    "few credits": (_starved, 1),
     "no acknowledgements of breaks": (_lasting("no acknowledgements of breaks", 1.0, 2.0), 1),
     "black hole": (_lasting("black hole", 0.5, 4.0), 2),
     "restart": (_lasting("restart", 0.0, 2.0), 3),

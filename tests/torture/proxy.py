@@ -1,4 +1,4 @@
-"""A line to a server on which things go wrong: cut in the middle of a frame, silent, slow, split.
+"""A line to a server on which things go wrong: cut in a frame, silent, slow, split, reordered.
 
 Knows the frames of direct TCP ([MS-SMB2] 2.1) and of a plain message its command, no more.  One
 thread for each direction of each connection; a fault holds for all connections at once.
@@ -11,14 +11,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from random import Random
 from types import TracebackType
 from typing import Self
 
 from smbfs.wire.header import Command
+from smbfs.wire.status import Status
 from tests.torture.plan import DOWN, UP, Fault
 
 HEAD = 4
-COMMAND_AT = 12  # in an SMB2 header
+STATUS_AT, COMMAND_AT, MESSAGE_ID_AT = 8, 12, 24  # in an SMB2 header
+PENDING = Status.PENDING.to_bytes(4, "little")
+UNASKED = bytes([0xFF]) * 8  # the message id of what the server sends by itself
+HELD_S = 0.03  # how long an answer is kept back, so that others overtake it
 POLL_S = 0.02
 
 
@@ -122,15 +127,23 @@ class Proxy:
                     threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, direction: str) -> None:
+        way, overtaken = threading.Lock(), Random(len(self._pairs))
         with contextlib.suppress(OSError):
             for frame in _frames(source):
                 part = self._cut_after(direction)
                 if part is not None:
-                    target.sendall(frame[: int(len(frame) * part)])
+                    with way:
+                        target.sendall(frame[: int(len(frame) * part)])
                     break
                 self._wait(direction)
-                if not self._is_dropped(frame, direction):
-                    self._send(target, frame, direction)
+                if self._is_dropped(frame, direction):
+                    continue
+                if self._may_be_overtaken(frame, direction) and overtaken.random() < 0.5:
+                    held = threading.Timer(HELD_S, self._send, (target, frame, direction, way))
+                    held.daemon = True
+                    held.start()
+                else:
+                    self._send(target, frame, direction, way)
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -152,14 +165,26 @@ class Proxy:
         at = HEAD + COMMAND_AT
         return frame[HEAD : HEAD + 4] == b"\xfeSMB" and frame[at] == Command.OPLOCK_BREAK
 
-    def _send(self, target: socket.socket, frame: bytes, direction: str) -> None:
-        if not self._holds("split", direction):
-            target.sendall(frame)
-            return
-        for at in range(0, min(len(frame), 64), 7):
-            target.sendall(frame[at : min(at + 7, 64)])
-            time.sleep(0.0005)
-        target.sendall(frame[64:])
+    def _may_be_overtaken(self, frame: bytes, direction: str) -> bool:
+        """Whether the order is free: of final answers it is; an interim one comes before them."""
+        if direction != DOWN or not self._holds("reordered answers", DOWN):
+            return False
+        message = frame[HEAD:]
+        is_plain, status = message[:4] == b"\xfeSMB", message[STATUS_AT : STATUS_AT + 4]
+        is_asked = message[MESSAGE_ID_AT : MESSAGE_ID_AT + 8] != UNASKED
+        return is_plain and is_asked and status != PENDING
+
+    def _send(
+        self, target: socket.socket, frame: bytes, direction: str, way: threading.Lock
+    ) -> None:
+        with way, contextlib.suppress(OSError):
+            if not self._holds("split", direction):
+                target.sendall(frame)
+                return
+            for at in range(0, min(len(frame), 64), 7):
+                target.sendall(frame[at : min(at + 7, 64)])
+                time.sleep(0.0005)
+            target.sendall(frame[64:])
 
 
 def _frames(source: socket.socket) -> Iterator[bytes]:

@@ -187,6 +187,10 @@ class Run:
                 (server.kill if fault.kind == "restart" else server.stop)()
                 time.sleep(fault.seconds)
                 server.start()
+            case "few credits":
+                server.kill()
+                server.settings["smb2 max credits"] = str(fault.credits)
+                server.start()
             case "freeze":
                 server.freeze()
                 time.sleep(fault.seconds)
@@ -222,6 +226,7 @@ class Run:
     def _away_and_back(self, mounted: MountedShare) -> None:
         """Take the server away and back, and see how soon the mount is of use."""
         self.ground.server.kill()
+        self.ground.server.settings.pop("smb2 max credits", None)
         _try(mounted)
         self.ground.server.start()
         began = time.monotonic()

@@ -133,6 +133,41 @@ def test_breaks_are_not_acknowledged(echo: int) -> None:
         assert received(end, 100) == OTHER
 
 
+ANSWER = b"\xfeSMB" + bytes(20) + b"\x05" + bytes(7)
+
+
+def framed(message: bytes) -> bytes:
+    return len(message).to_bytes(4, "big") + message
+
+
+def test_answers_overtake_each_other_and_are_whole(echo: int) -> None:
+    answers = [framed(ANSWER + bytes([number]) * 9) for number in range(40)]
+    with Proxy(echo) as proxy, through(proxy) as end:
+        proxy.strike(Fault(0, "reordered answers", 60, DOWN))
+        end.sendall(b"".join(answers))
+        data = received(end, sum(map(len, answers)), 2)
+    size = len(answers[0])
+    came = [data[at : at + size] for at in range(0, len(data), size)]
+    assert came != answers
+    assert sorted(came) == answers
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ANSWER[:8] + b"\x03\x01\0\0" + ANSWER[12:],  # interim: what is final comes after it
+        ANSWER[:24] + b"\xff" * 8,  # a break, which nobody asked for
+        b"\xfdSMB" + ANSWER[4:],  # sealed: nobody knows what it is
+    ],
+)
+def test_what_has_an_order_keeps_it(echo: int, message: bytes) -> None:
+    frames = [framed(message + bytes([number])) for number in range(40)]
+    with Proxy(echo) as proxy, through(proxy) as end:
+        proxy.strike(Fault(0, "reordered answers", 60))
+        end.sendall(b"".join(frames))
+        assert received(end, sum(map(len, frames)), 2) == b"".join(frames)
+
+
 def test_a_cut_ends_all_and_a_dead_server_none(echo: int) -> None:
     with Proxy(echo) as proxy, through(proxy) as end:
         end.sendall(OTHER)

@@ -9,31 +9,13 @@ import trio
 import trio.testing
 
 from smbfs.errors import ServerAway
-from smbfs.fuse.server import FileHandle
-from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command
 from tests.fake.login import Nature
 from tests.fake.script import Delay, Drops
-from tests.vfs.mounted import WHO, WRITE, Mounted, mounted
+from tests.vfs.mounted import WHO, WRITE, mounted
+from tests.vfs.revived import LEASED, NEW, OLD, count, settled, text
 
 pytestmark = pytest.mark.logs("connection lost|is away")
-
-LEASED = DataPolicy(leases=True, patience_s=15.0)
-OLD, NEW = b"what was there", b"what is written now"
-
-
-async def settled() -> None:
-    """Let the files come back, which takes no time but turns."""
-    await trio.sleep(2)
-
-
-async def text(fake: Mounted, fh: FileHandle) -> bytes:
-    return b"".join(await fake.fs.read(WHO, fh, 0, 100))
-
-
-def count(fake: Mounted, command: Command) -> int:
-    return sum(frame.count(command) for frame in fake.server.requests)
-
 
 # What the server kept
 

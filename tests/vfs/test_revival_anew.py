@@ -17,28 +17,13 @@ from smbfs.wire.status import Status
 from tests.fake.script import Drops, Fails, Silent
 from tests.fake.tree import Volume
 from tests.vfs.mounted import BOTH, READ, WHO, Mounted, mounted
+from tests.vfs.revived import LEASED, NEW, OLD, settled, text
 
 pytestmark = pytest.mark.logs("connection lost|is away")
-
-LEASED = DataPolicy(leases=True, patience_s=15.0)
-OLD, NEW = b"what was there", b"what is written now"
-
-
-async def settled() -> None:
-    """Let the files come back, which takes no time but turns."""
-    await trio.sleep(2)
-
-
-async def text(fake: Mounted, fh: FileHandle) -> bytes:
-    return b"".join(await fake.fs.read(WHO, fh, 0, 100))
 
 
 def opened_handle(fake: Mounted, fh: FileHandle) -> Handle:
     return fake.fs.content.of(fh).handle
-
-
-def count(fake: Mounted, command: Command) -> int:
-    return sum(frame.count(command) for frame in fake.server.requests)
 
 
 # What it did not keep
