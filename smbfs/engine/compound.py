@@ -138,8 +138,11 @@ def close_ask(file_id: bytes, *, in_chain: bool = False, tell: bool = False) -> 
 
 
 async def ask_all(tree: Tree, asks: Sequence[Ask]) -> list[Reply]:
-    """Send one chain and wait for all its answers, statuses unjudged."""
-    slots = await tree.post(asks)
+    """Send one chain and wait for all its answers, statuses unjudged.
+
+    Raises ConnectionLost; WindowShrank if several have to be asked in shorter chains.
+    """
+    slots = await tree.post(asks, cuttable=len(asks) > 1)
     try:
         return [await tree.wait(slot) for slot in slots]
     except BaseException:

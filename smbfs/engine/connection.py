@@ -32,6 +32,7 @@ from smbfs.engine.frames import Frames
 from smbfs.engine.pace import Pace
 from smbfs.engine.states import CONNECTION, ConnectionEvent, ConnectionState, Machine
 from smbfs.engine.transport import send_now, send_parts
+from smbfs.engine.turns import Turns
 from smbfs.errors import ConnectionLost, Refused, ServerSilent, SmbError, Tampered
 from smbfs.wire.codec import Blob, WireError
 from smbfs.wire.header import CREDIT_UNIT, Command
@@ -70,7 +71,7 @@ class Connection:
         self._on_break = on_break
         self._outbox: deque[list[Blob]] = deque()
         self._outbox_filled = trio.Event()
-        self._waits_for_credits: deque[tuple[int, bool, trio.Event]] = deque()
+        self._turns = Turns(exchange.credits)
         self._something_waits = trio.Event()
         self._undoing: deque[tuple[Slot, Sequence[Ask]]] = deque()  # until there is a credit
         self._heard_at = trio.current_time()
@@ -84,7 +85,7 @@ class Connection:
     @property
     def is_crowded(self) -> bool:
         """Whether somebody waits for credits."""
-        return bool(self._waits_for_credits)
+        return bool(self._turns)
 
     async def run(self) -> None:
         """Serve the socket until it ends; never raises an `SmbError`, callers are told instead."""
@@ -114,8 +115,7 @@ class Connection:
         self.machine.step(ConnectionEvent.BROKE)
         for slot in self.exchange.fail_all(error):
             _wake(slot)
-        while self._waits_for_credits:
-            self._waits_for_credits.popleft()[2].set()
+        self._turns.end()
         self.lost.set()
 
     # Asking
@@ -129,17 +129,19 @@ class Connection:
         seal: bool = False,
         related: bool = True,
         record: bool = False,
+        cuttable: bool = False,
     ) -> list[Slot]:
         """Queue one frame as soon as there are credits for it.
 
-        Raises ConnectionLost; ServerSilent if the server grants no credits in time.
+        Raises ConnectionLost; ServerSilent if the server grants no credits in time; WindowShrank
+        if it never will, and the caller can ask for less.
         """
         cost = self.exchange.cost(asks)
         urgent = any(ask.urgent for ask in asks)
         if self.error is not None:
             raise lost_again(self.error)
-        if (self._waits_for_credits and not urgent) or not self._take(cost, urgent):
-            await self._wait_for_credits(cost, urgent)
+        if (self._turns and not urgent) or not self._take(cost, urgent):
+            await self._wait_for_credits(cost, urgent, cuttable)
         # No await from here to the outbox: see the head of this module.
         return self._submit(asks, guard, tree_id, seal, related, record)
 
@@ -214,28 +216,19 @@ class Connection:
     def _take(self, cost: int, urgent: bool) -> bool:
         return self.exchange.credits.take_now(cost, reserved=urgent)
 
-    async def _wait_for_credits(self, cost: int, urgent: bool) -> None:
-        event = trio.Event()
-        ticket = (cost, urgent, event)
-        if urgent:
-            self._waits_for_credits.appendleft(ticket)
-        else:
-            self._waits_for_credits.append(ticket)
-        taken = False
+    async def _wait_for_credits(self, cost: int, urgent: bool, cuttable: bool) -> None:
+        has_credits = False
         try:
-            with trio.move_on_after(self.exchange.timeout_s):
-                await event.wait()
+            has_credits = await self._turns.wait(
+                cost, self.exchange.timeout_s, urgent=urgent, cuttable=cuttable
+            )
             if self.error is not None:
+                has_credits = False
                 raise lost_again(self.error)
-            if not event.is_set():
+            if not has_credits:
                 raise ServerSilent(f"{self.server} grants no credits: it does not let us ask more")
-            taken = True
         finally:
-            if not event.is_set():
-                self._waits_for_credits.remove(ticket)
-            elif not taken:
-                self.exchange.credits.grant(cost, cost)  # taken, never sent
-            if not taken:
+            if not has_credits:
                 self._serve_credits()  # whoever stood behind us may need less
 
     def _serve_credits(self) -> None:
@@ -245,9 +238,7 @@ class Connection:
             return
         while self._undoing and self._undo_now(*self._undoing[0]):
             self._undoing.popleft()
-        waits = self._waits_for_credits
-        while waits and self._take(waits[0][0], waits[0][1]):
-            waits.popleft()[2].set()
+        self._turns.serve()
 
     # The three tasks
 

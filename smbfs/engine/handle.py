@@ -29,7 +29,8 @@ from smbfs.engine.leasing import Grant
 from smbfs.engine.session import Tree
 from smbfs.engine.states import Machine
 from smbfs.engine.steps import Listing, Step, flush, list_directory, read, write
-from smbfs.engine.transfer import fetch, sequence, store
+from smbfs.engine.transfer import cut, fetch, sequence, store
+from smbfs.engine.turns import WindowShrank
 from smbfs.errors import ConnectionLost, SmbError, Stale, StatusError
 from smbfs.wire.codec import Blob
 from smbfs.wire.file_messages import CloseResponse
@@ -184,7 +185,11 @@ class Handle:
         related = self._manners.where(tree, RELATED_FILE_ID, listing)
         asks = [step.ask(related if number else first) for number, step in enumerate(steps)]
         fits = self._manners.fitting(tree, asks)
-        answered = zip(steps, asks, await ask_all(tree, asks[:fits]), strict=False)
+        try:
+            replies = await ask_all(tree, asks[:fits])
+        except WindowShrank:
+            return await self.do_with(listing, steps)
+        answered = zip(steps, asks, replies, strict=False)
         found = [outcome(step, ask, reply, first, path) for step, ask, reply in answered]
         done = results([self._noticed(one) for one in found])
         return done + await self.do_with(listing, steps[fits:])
@@ -200,14 +205,15 @@ class Handle:
 
     # Pieces: exactly one request each
 
-    async def post(self, step: Step[T]) -> Posted[T]:
+    async def post(self, step: Step[T], *, cuttable: bool = False) -> Posted[T]:
         """Ask one thing and do not wait for the answer; waits for credits only.
 
-        What is posted must be taken or abandoned.  Raises ConnectionLost.
+        What is posted must be taken or abandoned.  Raises ConnectionLost; WindowShrank for
+        something ``cuttable`` if there are too few for it.
         """
         await self.be_back()
         ask, tree = step.ask(self._where), self._tree
-        [slot] = await tree.post([ask])
+        [slot] = await tree.post([ask], cuttable=cuttable)
         return Posted(slot, ask, step, tree)
 
     async def take(self, posted: Posted[T]) -> T:
@@ -223,15 +229,23 @@ class Handle:
 
     async def post_read(self, offset: int, size: int) -> Posted[memoryview]:
         """Ask for at most ``size`` bytes, no more than `read_size`."""
-        return await self.post(read(offset, size))
+        while True:
+            try:
+                return await self.post(read(offset, size), cuttable=True)
+            except WindowShrank:
+                size = min(size, self.read_size)
 
     async def take_read(self, posted: Posted[memoryview]) -> memoryview:
         """The bytes that were asked for: maybe fewer, none at the end of the file."""
         return await self.take(posted)
 
     async def post_write(self, offset: int, parts: Blob | Sequence[Blob]) -> Posted[int]:
-        """Send bytes, no more than `write_size`."""
-        return await self.post(write(offset, parts))
+        """Send bytes, no more than `write_size`; fewer if the server grants fewer credits now."""
+        while True:
+            try:
+                return await self.post(write(offset, parts), cuttable=True)
+            except WindowShrank:
+                parts = next(cut(sequence(parts), self.write_size))
 
     async def take_write(self, posted: Posted[int], size: int) -> int:
         """How many of the ``size`` bytes sent were written: all, or at least one."""

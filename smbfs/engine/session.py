@@ -218,12 +218,19 @@ class Tree:
         """How much one READ or WRITE should carry now."""
         return self.session.connection.paces[command]
 
-    async def post(self, asks: Sequence[Ask]) -> list[Slot]:
-        """Queue one frame, a related chain if there are several; waits for credits only."""
+    async def post(self, asks: Sequence[Ask], *, cuttable: bool = False) -> list[Slot]:
+        """Queue one frame, a related chain if there are several; waits for credits only.
+
+        Raises ConnectionLost; WindowShrank for something ``cuttable`` if there are too few for it.
+        """
         if self.session.gone:
             raise ConnectionLost(self.session.gone)
         return await self.session.connection.post(
-            asks, guard=self.session.guard, tree_id=self.tree_id, seal=self.seal
+            asks,
+            guard=self.session.guard,
+            tree_id=self.tree_id,
+            seal=self.seal,
+            cuttable=cuttable,
         )
 
     def post_now(self, asks: Sequence[Ask]) -> list[Slot] | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ from smbfs.engine.leasing import Break, Grant, Wish, acknowledging, asking, gran
 from smbfs.engine.link import Link
 from smbfs.engine.session import Tree
 from smbfs.engine.steps import Listing, Step, Where, joined, query_all
+from smbfs.engine.turns import WindowShrank
 from smbfs.errors import ConnectionLost, ServerAway, ServerSilent, SmbError, StatusError
 from smbfs.wire.codec import WireError
 from smbfs.wire.constants import Access, Oplock, Options
@@ -68,6 +70,18 @@ class _Plan:
     close: bool
 
 
+async def _facts_by(handle: Handle) -> list[Any]:
+    """Ask for the facts one after the other, and close the handle."""
+    found: list[Any] = []
+    for step in FACTS:
+        try:
+            found += await handle.do(step)
+        except StatusError as error:
+            found.append(error)
+    await handle.close()
+    return found
+
+
 class Share:
     """A share, or the directory ``prefix`` in it; every method raises SmbError and nothing else."""
 
@@ -92,7 +106,14 @@ class Share:
 
     async def connect(self) -> None:
         """Prove that the share answers, and learn what it is and how it wants to be asked."""
-        learnt = await self._learn_at_once() if self._manners.takes_compounds else None
+        learnt: tuple[Tree, list[Any]] | None = None
+        try:
+            if self._manners.takes_compounds:
+                learnt = await self._learn_at_once()
+        except WindowShrank:  # which tells nothing of compounds
+            tree = await self._link.tree()
+            handle, _ = await self._kept(tree, "", ROOT, (), self._manners.listing)
+            learnt = tree, await _facts_by(handle)
         tree, found = learnt or await self._learn_one_by_one()
         self.facts = facts_of(tree, found)
 
@@ -115,13 +136,7 @@ class Share:
         except SmbError:
             self._manners.takes_compounds = took_compounds  # that was not the reason
             raise
-        found: list[Any] = []
-        for step in FACTS:
-            try:
-                found += await handle.do(step)
-            except StatusError as error:
-                found.append(error)
-        await handle.close()
+        found = await _facts_by(handle)
         if took_compounds:
             log.info("%s takes no compound requests", self._link.target)
         return tree, found
@@ -209,8 +224,9 @@ class Share:
         self._manners.sweep()
         plan = self._plan(tree, path, how, steps, listing, close=True)
         if self._manners.fitting(tree, plan.chain) == len(plan.chain):
-            opened, found, _ = await self._chained(plan, len(plan.chain))
-            return results([_information(opened, path), *found])
+            with suppress(WindowShrank):  # then in two chains
+                opened, found, _ = await self._chained(plan, len(plan.chain))
+                return results([_information(opened, path), *found])
         handle, found = await self._kept(tree, path, how, steps, listing)
         await handle.close()
         return found
@@ -228,7 +244,10 @@ class Share:
         """Open and do in one chain as far as that goes, and do the rest on the handle."""
         plan = self._plan(tree, path, how, steps, listing, close=False)
         fits = self._manners.fitting(tree, plan.chain)
-        opened, found, _ = await self._chained(plan, fits)
+        try:
+            opened, found, _ = await self._chained(plan, fits)
+        except WindowShrank:
+            return await self._kept(tree, path, how, steps, listing)
         handle = self._handle(tree, opened, path)
         handle.how, handle.durable = how, promised(opened, how.guid)
         handle.grant = _granted(opened, how.lease)

@@ -23,6 +23,7 @@ from smbfs.engine.link import Link
 from smbfs.engine.pace import Pace
 from smbfs.engine.session import Tree
 from smbfs.engine.share import Share
+from smbfs.engine.turns import WindowShrank
 from smbfs.errors import ConnectionLost, SmbError
 from smbfs.wire import file_messages as files
 from smbfs.wire import fscc
@@ -118,6 +119,7 @@ class ScriptedTree:
     is_alive: bool = True
     has_credits: bool = True
     largest: int = 504
+    shrinks_to: int = 0  # from the next request on
     paces: dict[Command, Pace] = field(default_factory=lambda: defaultdict(Pace))
     seal: bool = False
     is_continuous: bool = False
@@ -152,10 +154,13 @@ class ScriptedTree:
 
     # What `Tree` does
 
-    async def post(self, asks: Sequence[Ask]) -> list[Slot]:
+    async def post(self, asks: Sequence[Ask], *, cuttable: bool = False) -> list[Slot]:
         await trio.lowlevel.checkpoint()
         if not self.has_credits:
             await trio.sleep_forever()
+        if cuttable and self.shrinks_to:
+            self.largest, self.shrinks_to = self.shrinks_to, 0
+            raise WindowShrank("as it was told to say")
         return self._send(asks)
 
     def post_now(self, asks: Sequence[Ask]) -> list[Slot] | None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from smbfs.engine.connection import NO_TREE
 from smbfs.engine.credits import RESERVE
 from smbfs.engine.exchange import Ask
+from smbfs.engine.turns import WindowShrank
 from smbfs.errors import ConnectionLost, ServerSilent
 from smbfs.wire.header import Command, Header
 from smbfs.wire.messages import EchoRequest
@@ -27,31 +28,77 @@ MIB = read(1 << 20)  # sixteen credits
 async def test_who_came_first_is_served_first(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    one = talk(nursery, credits=1)
+    one = talk(nursery, credits=17)
     served: list[str] = []
 
     async def caller(name: str, ask: Ask) -> None:
         await one.connection.post([ask])
         served.append(name)
 
-    await one.connection.post([ONE])
+    await one.connection.post([MIB])
+    await one.connection.post([URGENT])
     for name, ask in (("large", MIB), ("small", ONE), ("urgent", URGENT)):
         nursery.start_soon(caller, name, ask)
         await trio.testing.wait_all_tasks_blocked()
     assert served == []
-    await one.peer.say(answer(0, credits=1))
+    await one.peer.say(answer(16, credits=12))  # enough for the small one, who came later
     await trio.testing.wait_all_tasks_blocked()
     assert served == ["urgent"]
-    await one.peer.say(answer(1, credits=15))  # enough for the small one, who came later
-    await trio.testing.wait_all_tasks_blocked()
-    assert served == ["urgent"]
-    await one.connection.post([URGENT])
-    await one.peer.say(answer(2, credits=10))
-    await trio.testing.wait_all_tasks_blocked()
-    assert served == ["urgent", "large"]
-    await one.peer.say(answer(3, Command.READ, credits=30))
+    await one.peer.say(answer(0, Command.READ, credits=30))
     await trio.testing.wait_all_tasks_blocked()
     assert served == ["urgent", "large", "small"]
+
+
+async def test_who_wants_more_than_there_is_holds_nobody_up(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    one = talk(nursery, credits=2)
+    served: list[str] = []
+
+    async def caller(name: str, ask: Ask, cuttable: bool) -> None:
+        try:
+            await one.connection.post([ask], cuttable=cuttable)
+            served.append(name)
+        except WindowShrank:
+            served.append(f"{name} is cut")
+
+    await one.connection.post([ONE])
+    await one.connection.post([ONE])
+    for name, ask, cuttable in (
+        ("dear", MIB, False),
+        ("dear at once", MIB, True),
+        ("small", ONE, False),
+    ):
+        nursery.start_soon(caller, name, ask, cuttable)
+        await trio.testing.wait_all_tasks_blocked()
+    assert served == ["dear at once is cut"]
+    await one.peer.say(answer(0, credits=1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert served[1:] == ["small"]
+    await one.peer.say(answer(1, credits=30))
+    await trio.testing.wait_all_tasks_blocked()
+    assert served[2:] == ["dear"], "it kept its place until the window was large enough"
+
+
+async def test_a_window_that_shrinks_has_what_waits_cut(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    one = talk(nursery, credits=17)
+    outcome: list[str] = []
+
+    async def caller() -> None:
+        with pytest.raises(WindowShrank):
+            await one.connection.post([MIB], cuttable=True)
+        outcome.append("cut")
+
+    await one.connection.post([MIB])
+    nursery.start_soon(caller)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not outcome
+    await one.peer.say(answer(0, Command.READ, credits=1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert outcome == ["cut"]
+    await one.connection.post([ONE])
 
 
 async def test_the_urgent_use_the_reserve(nursery: trio.Nursery) -> None:

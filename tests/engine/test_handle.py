@@ -117,6 +117,23 @@ async def test_a_chain_too_dear_goes_one_by_one(tree: ScriptedTree) -> None:
     assert all(getattr(frame[0].body, "file_id", None) == FILE_ID for frame in tree.frames)
 
 
+async def test_a_chain_is_cut_again_when_the_window_shrinks(tree: ScriptedTree) -> None:
+    tree.shrinks_to = 1
+    await handle_on(tree).do(set_end_of_file(0), query_all())
+    assert tree.commands() == [["SET_INFO"], ["QUERY_INFO"]]
+
+
+async def test_a_piece_is_cut_again_when_the_window_shrinks(tree: ScriptedTree) -> None:
+    data = bytes(range(256)) * 1000
+    handle = handle_on(tree)
+    tree.shrinks_to = 2
+    assert await handle.write_piece(0, [data[:1000], data[1000:]]) == 2 * 65536
+    assert await handle.write(2 * 65536, data[2 * 65536 :]) == len(data) - 2 * 65536
+    assert tree.content[: len(data)] == data
+    tree.shrinks_to = 1
+    assert bytes(await handle.read_piece(7, len(data))) == data[7 : 7 + 65536]
+
+
 async def test_a_large_write_costs_what_it_sends(tree: ScriptedTree) -> None:
     tree.largest = 16
     await handle_on(tree).do(write(0, bytes(1 << 20)), query_all())
@@ -231,7 +248,7 @@ async def test_a_close_waits_for_a_credit(tree: ScriptedTree, autojump_clock: ob
 
     handle = handle_on(tree)
     tree.has_credits = False
-    post, tree.post = tree.post, slow  # type: ignore[method-assign]  # a slow twin
+    post, tree.post = tree.post, slow  # type: ignore[method-assign, assignment]  # a slow twin
     with trio.CancelScope() as scope:
         scope.cancel()
         await handle.close()

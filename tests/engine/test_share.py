@@ -315,8 +315,8 @@ async def test_a_server_that_refuses_a_chain_is_asked_one_by_one(
 
 async def test_a_server_that_hangs_up_on_a_chain_is_asked_one_by_one() -> None:
     class Proud(ScriptedTree):
-        async def post(self, asks: Any) -> Any:
-            slots = await super().post(asks)
+        async def post(self, asks: Any, *, cuttable: bool = False) -> Any:
+            slots = await super().post(asks, cuttable=cuttable)
             self.is_alive = False
             for slot in slots:
                 slot.error = ConnectionLost("hung up")
@@ -372,6 +372,36 @@ async def test_a_chain_too_dear_is_cut(
     tree.largest = largest
     await share_on(tree).on("a", How.looking(), query_all(), set_disposition(True))
     assert tree.commands() == frames
+
+
+@pytest.mark.parametrize(
+    ("to", "frames"),
+    [
+        (1, [["CREATE"], ["QUERY_INFO"], ["SET_INFO"], ["CLOSE"]]),
+        (3, [["CREATE", "QUERY_INFO", "SET_INFO"], ["CLOSE"]]),
+    ],
+)
+async def test_a_chain_is_cut_when_the_window_shrinks(
+    tree: ScriptedTree, to: int, frames: list[list[str]]
+) -> None:
+    tree.shrinks_to = to
+    await share_on(tree).on("a", How.looking(), query_all(), set_disposition(True))
+    assert tree.commands() == frames
+
+
+async def test_an_open_is_cut_when_the_window_shrinks(tree: ScriptedTree) -> None:
+    tree.shrinks_to = 1
+    await share_on(tree).open("a", How.looking(), query_all())
+    assert tree.commands() == [["CREATE"], ["QUERY_INFO"]]
+
+
+async def test_few_credits_tell_nothing_of_compounds(tree: ScriptedTree) -> None:
+    tree.shrinks_to = 2
+    share = share_on(tree)
+    await share.connect()
+    tree.frames.clear()
+    await share.on("a", How.looking())
+    assert tree.commands() == [["CREATE", "CLOSE"]]
 
 
 async def test_a_small_directory_is_listed_in_one_turnaround(tree: ScriptedTree) -> None:
