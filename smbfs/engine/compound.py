@@ -61,7 +61,6 @@ class Manners:
         self.waits = False  # calls wait for a server that is away until it is back
         self.listing = Listing(ENTRIES[0], LIST_SIZE)
         self._has_warned = False
-        self._unclosed: list[tuple[Tree, bytes]] = []
 
     def where(self, tree: Tree, file_id: bytes, listing: Listing) -> Where:
         """Say on which file of which share a step is asked."""
@@ -86,14 +85,8 @@ class Manners:
 
     def close_soon(self, tree: Tree, file_id: bytes) -> None:
         """Have a handle closed without waiting for it; never raises."""
-        if tree.is_alive and tree.post_now([close_ask(file_id)]) is None:
-            self._unclosed.append((tree, file_id))
-
-    def sweep(self) -> None:
-        """Close what could not be closed when there were no credits."""
-        waiting, self._unclosed = self._unclosed, []
-        for tree, file_id in waiting:
-            self.close_soon(tree, file_id)
+        if tree.is_alive:
+            tree.post_soon([close_ask(file_id)])
 
     async def list_as_it_can(self, attempt: Callable[[Listing], Awaitable[T]]) -> T:
         """Do something that may list a directory, again and more simply where that is refused."""

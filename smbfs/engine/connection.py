@@ -41,6 +41,7 @@ from smbfs.wire.messages import EchoRequest
 log = logging.getLogger(__name__)
 
 NO_TREE = TreeId(0)
+LateFrame = tuple[Sequence[Ask], Guard | None, TreeId, bool]  # and whether to seal it
 PATIENCE = 6  # how many times the deadline a request may take while other bytes keep coming
 
 
@@ -73,7 +74,7 @@ class Connection:
         self._outbox_filled = trio.Event()
         self._turns = Turns(exchange.credits)
         self._something_waits = trio.Event()
-        self._undoing: deque[tuple[Slot, Sequence[Ask]]] = deque()  # until there is a credit
+        self._late: deque[LateFrame] = deque()  # what shall go out as soon as there is a credit
         self._heard_at = trio.current_time()
         self._received = 0  # bytes, when last looked at
 
@@ -152,6 +153,14 @@ class Connection:
         if self.error is not None or not self._take(self.exchange.cost(asks), True):
             return None
         return self._submit(asks, guard, tree_id, seal, True, False)
+
+    def post_soon(
+        self, asks: Sequence[Ask], *, guard: Guard | None, tree_id: TreeId, seal: bool
+    ) -> None:
+        """Queue one frame whose answers nobody waits for, before all who wait for credits."""
+        late = (asks, guard, tree_id, seal)
+        if self.is_alive and not self._sends_late(late):
+            self._late.append(late)
 
     def _submit(
         self,
@@ -236,8 +245,8 @@ class Connection:
         if self.exchange.credits.is_starved and not self.exchange.outstanding:
             self.lose(ConnectionLost(f"{self.server} took our last credit: nothing can be asked"))
             return
-        while self._undoing and self._undo_now(*self._undoing[0]):
-            self._undoing.popleft()
+        while self._late and self._sends_late(self._late[0]):
+            self._late.popleft()
         self._turns.serve()
 
     # The three tasks
@@ -362,14 +371,13 @@ class Connection:
     def _undo(self, slot: Slot, reply: Reply) -> None:
         if slot.ask.on_late is None or not (asks := slot.ask.on_late(reply)):
             return
-        if self.is_alive and not self._undo_now(slot, asks):
-            self._undoing.append((slot, asks))
+        self.post_soon(asks, guard=slot.guard, tree_id=slot.tree_id, seal=slot.sealed)
 
-    def _undo_now(self, slot: Slot, asks: Sequence[Ask]) -> bool:
-        """Undo what nobody waits for any more, if there are credits to ask it with."""
-        slots = self.post_now(asks, guard=slot.guard, tree_id=slot.tree_id, seal=slot.sealed)
-        for late in slots or ():
-            late.abandoned = True
+    def _sends_late(self, late: LateFrame) -> bool:
+        asks, guard, tree_id, seal = late
+        slots = self.post_now(asks, guard=guard, tree_id=tree_id, seal=seal)
+        for slot in slots or ():
+            slot.abandoned = True
         return slots is not None
 
 

@@ -241,6 +241,13 @@ class Tree:
             asks, guard=self.session.guard, tree_id=self.tree_id, seal=self.seal
         )
 
+    def post_soon(self, asks: Sequence[Ask]) -> None:
+        """Queue one frame whose answers nobody waits for; never waits and never raises."""
+        if not self.session.gone:
+            self.session.connection.post_soon(
+                asks, guard=self.session.guard, tree_id=self.tree_id, seal=self.seal
+            )
+
     async def wait(self, slot: Slot) -> Reply:
         """Wait for the answer of one slot; raises ConnectionLost, ServerSilent, Tampered."""
         reply = await self.session.connection.wait(slot)

@@ -221,21 +221,21 @@ class Share:
         self, path: str, how: How, steps: Sequence[Step[Any]], listing: Listing
     ) -> list[Any]:
         tree = await self._link.tree()
-        self._manners.sweep()
         plan = self._plan(tree, path, how, steps, listing, close=True)
         if self._manners.fitting(tree, plan.chain) == len(plan.chain):
             with suppress(WindowShrank):  # then in two chains
                 opened, found, _ = await self._chained(plan, len(plan.chain))
                 return results([_information(opened, path), *found])
         handle, found = await self._kept(tree, path, how, steps, listing)
-        await handle.close()
+        # What was set may come true with the CLOSE only: a name that is to go, for one.
+        if await handle.close() is None and not tree.is_alive and not how.changes_nothing:
+            raise ConnectionLost(f"{path}: the connection was lost before all of it was done")
         return found
 
     async def _open(
         self, path: str, how: How, steps: Sequence[Step[Any]], listing: Listing
     ) -> tuple[Handle, list[Any]]:
         tree = await self._link.tree()
-        self._manners.sweep()
         return await self._kept(tree, path, how, steps, listing)
 
     async def _kept(

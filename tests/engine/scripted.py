@@ -119,6 +119,7 @@ class ScriptedTree:
     is_alive: bool = True
     has_credits: bool = True
     largest: int = 504
+    late: list[Sequence[Ask]] = field(default_factory=list)  # until there are credits
     shrinks_to: int = 0  # from the next request on
     paces: dict[Command, Pace] = field(default_factory=lambda: defaultdict(Pace))
     seal: bool = False
@@ -162,6 +163,10 @@ class ScriptedTree:
             self.largest, self.shrinks_to = self.shrinks_to, 0
             raise WindowShrank("as it was told to say")
         return self._send(asks)
+
+    def post_soon(self, asks: Sequence[Ask]) -> None:
+        if self.post_now(asks) is None and self.is_alive:
+            self.late.append(asks)
 
     def post_now(self, asks: Sequence[Ask]) -> list[Slot] | None:
         if not (self.has_credits and self.is_alive):

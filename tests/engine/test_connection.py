@@ -149,7 +149,7 @@ async def test_nothing_is_undone_on_a_connection_that_is_lost(nursery: trio.Nurs
     await trio.testing.wait_all_tasks_blocked()
     one.connection.lose(ConnectionLost("over"))
     one.connection.abandon(slot)
-    assert not one.connection._undoing
+    assert not one.connection._late
 
 
 @pytest.mark.parametrize("is_pending", [True, False])

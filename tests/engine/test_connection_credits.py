@@ -44,7 +44,10 @@ async def test_who_came_first_is_served_first(
     await one.peer.say(answer(16, credits=12))  # enough for the small one, who came later
     await trio.testing.wait_all_tasks_blocked()
     assert served == ["urgent"]
-    await one.peer.say(answer(0, Command.READ, credits=30))
+    await one.peer.say(answer(0, Command.READ, credits=13))
+    await trio.testing.wait_all_tasks_blocked()
+    assert served == ["urgent", "large"]
+    await one.peer.say(answer(18, Command.READ, credits=5))
     await trio.testing.wait_all_tasks_blocked()
     assert served == ["urgent", "large", "small"]
 
@@ -78,6 +81,29 @@ async def test_who_wants_more_than_there_is_holds_nobody_up(
     await one.peer.say(answer(1, credits=30))
     await trio.testing.wait_all_tasks_blocked()
     assert served[2:] == ["dear"], "it kept its place until the window was large enough"
+
+
+async def test_what_nobody_waits_for_goes_out_before_who_waits(nursery: trio.Nursery) -> None:
+    one = talk(nursery, credits=1)
+    served: list[str] = []
+
+    async def caller() -> None:
+        await one.connection.post([ONE])
+        served.append("small")
+
+    await one.connection.post([ONE])
+    nursery.start_soon(caller)
+    await trio.testing.wait_all_tasks_blocked()
+    one.connection.post_soon([URGENT], guard=None, tree_id=NO_TREE, seal=False)
+    await one.peer.say(answer(0, credits=1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert served == []
+    await one.peer.say(answer(1, credits=1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert served == ["small"]
+    one.connection.lose(ConnectionLost("it is gone"))
+    one.connection.post_soon([URGENT], guard=None, tree_id=NO_TREE, seal=False)
+    assert not one.connection._late
 
 
 async def test_a_window_that_shrinks_has_what_waits_cut(

@@ -264,10 +264,8 @@ async def test_a_close_without_credits_is_done_later(
     assert await handle.close() is None
     assert trio.current_time() - began <= 2
     assert tree.frames == []
-    tree.has_credits = True
-    handle._manners.sweep()
-    handle._manners.sweep()
-    assert tree.commands() == [["CLOSE"]]
+    [[ask]] = tree.late
+    assert ask.command == Command.CLOSE
 
 
 async def test_close_soon_never_waits_and_never_raises(tree: ScriptedTree) -> None:
@@ -279,14 +277,3 @@ async def test_close_soon_never_waits_and_never_raises(tree: ScriptedTree) -> No
     tree.is_alive = False
     lost.close_soon()
     assert len(tree.frames) == 1
-
-
-async def test_no_late_close_goes_to_a_lost_connection(tree: ScriptedTree) -> None:
-    handle = handle_on(tree)
-    tree.has_credits = False
-    handle.close_soon()
-    tree.is_alive = False
-    handle._manners.sweep()
-    tree.is_alive = tree.has_credits = True
-    handle._manners.sweep()
-    assert tree.frames == []

@@ -195,16 +195,6 @@ async def test_a_close_that_fell_with_its_chain_is_sent_again(tree: ScriptedTree
     assert closed(tree) == [RELATED_FILE_ID, FILE_ID]
 
 
-async def test_a_close_is_tried_again_with_the_next_call(tree: ScriptedTree) -> None:
-    share = share_on(tree)
-    handle, _ = await share.open("a", How.reading())
-    tree.has_credits = False
-    handle.close_soon()
-    tree.has_credits = True
-    await share.on("b", How.looking())
-    assert tree.commands() == [["CREATE"], ["CLOSE"], ["CREATE", "CLOSE"]]
-
-
 @pytest.mark.parametrize(
     ("command", "answer"),
     [
@@ -387,6 +377,28 @@ async def test_a_chain_is_cut_when_the_window_shrinks(
     tree.shrinks_to = to
     await share_on(tree).on("a", How.looking(), query_all(), set_disposition(True))
     assert tree.commands() == frames
+
+
+@pytest.mark.parametrize("how", [How.looking(), How.deleting()], ids=["looks", "changes"])
+async def test_a_change_whose_close_is_lost_is_not_told_done(how: How) -> None:
+    class Dies(ScriptedTree):
+        def post_now(self, asks: Any) -> Any:
+            self.is_alive = False
+            return None
+
+        async def post(self, asks: Any, *, cuttable: bool = False) -> Any:
+            if not self.is_alive:
+                raise ConnectionLost("hung up")
+            return await super().post(asks, cuttable=cuttable)
+
+    tree = Dies()
+    tree.largest = 2
+    share = share_on(tree)
+    if how.changes_nothing:
+        await share.on("a", how, query_all())
+        return
+    with pytest.raises(ConnectionLost, match="before all of it was done"):
+        await share.on("a", how, set_disposition(True))
 
 
 async def test_an_open_is_cut_when_the_window_shrinks(tree: ScriptedTree) -> None:
