@@ -16,14 +16,12 @@ import shutil
 import socket
 import struct
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-HOST = "127.0.0.1"
+from tests.relay import Relay
+
 SMB_PORT = 445  # the server's port in the pcap, whatever the real one is: tshark knows it
 CHUNK = 32 * 1024  # one made-up packet; an IP packet ends at 64 KiB
 RAW_IP = 101  # the pcap link type without a link layer
@@ -54,41 +52,20 @@ def is_installed() -> bool:
     return shutil.which("tshark") is not None
 
 
-class Capture:
+class Capture(Relay):
     """A recording relay in front of a server on a loopback port; connect to its `port`."""
 
     def __init__(self, server_port: int, pcap: Path) -> None:
-        self._server_port, self._pcap = server_port, pcap
-        self._listener = socket.create_server((HOST, 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._lock = threading.Lock()
+        super().__init__(server_port)
+        self._pcap = pcap
         self._frames: list[Frame] = []
-        self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
         self._file = pcap.open("wb")
         self._file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0x40000, RAW_IP))
         self._packets = 0
 
-    def __enter__(self) -> Self:
-        self._spawn(self._accept)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the relay and every connection through it; the pcap is whole afterwards."""
-        for one in [self._listener, *self._sockets]:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
-            one.close()
-        for thread in self._threads:
-            thread.join(5)
+        super().close()
         self._file.close()
 
     def frames(self) -> list[Frame]:
@@ -146,33 +123,13 @@ class Capture:
 
     # The relay
 
-    def _spawn(self, target: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # the listener was closed
-            while True:
-                client, _ = self._listener.accept()
-                self._sockets.append(client)
-                self._join(client)
-
-    def _join(self, client: socket.socket) -> None:
-        try:
-            server = socket.create_connection((HOST, self._server_port))
-        except OSError:
-            client.close()
-            return
-        self._sockets.append(server)
-        for one in (client, server):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _joined(self, client: socket.socket, server: socket.socket) -> None:
         conversation = _Conversation(client.getpeername()[1])
         with self._lock:
             for from_client, flags in ((True, SYN), (False, SYN | ACK), (True, ACK)):
                 self._write(conversation.packet(from_client, flags, b""))
-        self._spawn(self._pump, client, server, conversation, True)
-        self._spawn(self._pump, server, client, conversation, False)
+        self.spawn(self._pump, client, server, conversation, True)
+        self.spawn(self._pump, server, client, conversation, False)
 
     def _pump(
         self,

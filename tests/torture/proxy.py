@@ -12,11 +12,10 @@ import threading
 import time
 from collections.abc import Iterator
 from random import Random
-from types import TracebackType
-from typing import Self
 
 from smbfs.wire.header import Command
 from smbfs.wire.status import Status
+from tests.relay import Relay
 from tests.torture.plan import DOWN, UP, Fault
 
 HEAD = 4
@@ -27,42 +26,26 @@ HELD_S = 0.03  # how long an answer is kept back, so that others overtake it
 POLL_S = 0.02
 
 
-class Proxy:
-    """A relay to a port of this machine while in a ``with``."""
+class Proxy(Relay):
+    """A relay on whose line things go wrong."""
 
     def __init__(self, port: int) -> None:
-        self.port = 0
-        self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._lock = threading.Lock()
+        super().__init__(port)
         self._until: dict[tuple[str, str], float] = {}  # kind and direction, until when
         self._cuts: list[list[Fault | int]] = []  # and how many frames are left before each
         self.is_open = True
 
-    def __enter__(self) -> Self:
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the relay and every connection through it."""
         self.is_open = False
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.cut()
+        super().close()
 
     # What goes wrong
 
     def strike(self, fault: Fault) -> None:
         """Let a fault of the line happen from now on."""
         if fault.kind == "cut":
-            self.cut()
+            self._cut()
         elif fault.kind == "cut in a frame":
             with self._lock:
                 self._cuts.append([fault, fault.frames])
@@ -76,15 +59,6 @@ class Proxy:
         self._until.clear()
         with self._lock:
             self._cuts.clear()
-
-    def cut(self) -> None:
-        """End every connection."""
-        with self._lock:
-            pairs, self._pairs = self._pairs, []
-        for pair in pairs:
-            for end in pair:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
 
     def _holds(self, kind: str, direction: str) -> bool:
         return time.monotonic() < self._until.get((kind, direction), 0.0)
@@ -106,25 +80,15 @@ class Proxy:
 
     # What goes on
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                if self._holds("black hole", UP) or self._holds("black hole", DOWN):
-                    threading.Thread(target=_swallow, args=(client,), daemon=True).start()
-                    continue
-                try:
-                    server = socket.create_connection(("127.0.0.1", self._to))
-                except OSError:
-                    client.close()
-                    continue
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with self._lock:
-                    self._pairs = [pair for pair in self._pairs if pair[0].fileno() >= 0]
-                    self._pairs.append((client, server))
-                for ends in ((client, server, UP), (server, client, DOWN)):
-                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+    def _takes(self, client: socket.socket) -> bool:
+        if self._holds("black hole", UP) or self._holds("black hole", DOWN):
+            self.spawn(_swallow, client)
+            return False
+        return True
+
+    def _joined(self, client: socket.socket, server: socket.socket) -> None:
+        self.spawn(self._pass, client, server, UP)
+        self.spawn(self._pass, server, client, DOWN)
 
     def _pass(self, source: socket.socket, target: socket.socket, direction: str) -> None:
         way, overtaken = threading.Lock(), Random(len(self._pairs))
