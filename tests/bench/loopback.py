@@ -69,10 +69,10 @@ class Bench:
         work.create_small(self.behind / "listed", self.size.listed)
 
     @contextlib.contextmanager
-    def mounted(self) -> Iterator[MountedShare]:
-        """Mount with default options, and nothing known."""
-        transport = f"transport={self.transport}"
-        with MountedShare(self.server, "share", transport, limit_s=LIMIT_S) as share:
+    def mounted(self, *options: str) -> Iterator[MountedShare]:
+        """Mount with default options but these, and nothing known."""
+        options = (f"transport={self.transport}", *options)
+        with MountedShare(self.server, "share", *options, limit_s=LIMIT_S) as share:
             yield share
 
     # One measurement each
@@ -97,6 +97,22 @@ class Bench:
         if check:
             with self.mounted() as share:
                 self._check(share.path / "large")
+
+    def sealed(self, *, check: bool) -> None:
+        """Read and write the large file encrypted, beside the same signed."""
+        path = self.behind / "sealed"
+        for manner in ("signed", "sealed"):
+            options = ["seal"] if manner == "sealed" else []
+            with self.mounted(*options) as share:
+                seconds = work.timed(partial(work.read, share.path / "large"))
+                self.figures.add(f"read 1 file, {manner}", "MB/s", self.rate / seconds)
+            with self.mounted(*options) as share:
+                target = share.path / path.name
+                seconds = work.timed(partial(work.write, target, self.size.mib, sync=False))
+                self.figures.add(f"write 1 file, {manner}", "MB/s", self.rate / seconds)
+            if check:
+                self._check(path)
+            path.unlink()
 
     def write(self, *, sync: bool, check: bool) -> None:
         """Write the large file through a fresh mount."""
@@ -180,6 +196,7 @@ class Bench:
         self.write(sync=False, check=is_last)
         self.disk()
         self.write(sync=True, check=is_last)
+        self.sealed(check=is_last)
         self.listing()
         self.stat()
         self.small(check=is_last)

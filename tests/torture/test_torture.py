@@ -321,7 +321,7 @@ def test_a_diary_of_an_error(folder: Path) -> None:
 def test_a_few_bad_days(transport: str) -> None:
     if not samba.is_installed():
         pytest.skip("needs smbd: packaging/bootstrap installs it")
-    outcomes = run.campaign([1 if transport == "native" else 3], 1.5)
+    outcomes = run.campaign([13 if transport == "native" else 15], 1.5)
     told = run.summary(outcomes)
     assert told["failed_runs"] == [], [outcome.complaints for outcome in outcomes]
     assert told["runs"] == len(outcomes)
