@@ -156,11 +156,28 @@ def _database(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
 
 def _repository(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
     safe = [line["safe_commit"] for line in lines if "safe_commit" in line]
-    verdict.acknowledged += len(safe)
-    if not safe:
+    clones = dict(line["safe_clone"] for line in lines if "safe_clone" in line)
+    verdict.acknowledged += len(safe) + len(clones)
+    if safe:
+        yield from _fsck(folder, safe)
+    for number, commit in clones.items():
+        yield from _fsck(folder / "clones" / str(number), [commit])
+
+
+def _fsck(folder: Path, commits: list[str]) -> Iterator[str]:
+    if not (folder / ".git").exists():
+        yield f"{folder.name}: the repository is not there"
         return
     done = subprocess.run(
-        [*GIT, "fsck", "--no-dangling", "--no-reflogs", "--no-progress", *safe],
+        [
+            *GIT,
+            "--git-dir=.git",
+            "fsck",
+            "--no-dangling",
+            "--no-reflogs",
+            "--no-progress",
+            *commits,
+        ],
         cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
@@ -168,7 +185,7 @@ def _repository(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:
         check=False,
     )
     if done.returncode:
-        yield f"git fsck: {done.stderr[-500:]}"
+        yield f"git fsck of {folder.name}: {done.stderr[-500:]}"
 
 
 def _archive(folder: Path, lines: Lines, verdict: Verdict) -> Iterator[str]:

@@ -25,7 +25,9 @@ FIO = (
     *("fio", "--name=blocks", "--size=1m", "--bs=4k", "--fsync=32", "--ioengine=psync"),
     *("--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--fallocate=none"),
 )
+INIT, ADD = ["init", "-q"], ["add", "-A", "--", ":!clones"]
 FILES = 25
+CLONED = 3  # every so many commits
 LONGEST_S = 60.0
 
 
@@ -39,7 +41,7 @@ def tree(number: int) -> dict[str, bytes]:
 
 
 def repository(folder: Path, diary: Diary, chance: Random) -> None:
-    """Commit one change after the other."""
+    """Commit one change after the other, and clone what is there now and then."""
     number = 0
     while not diary.is_over:
         number += 1
@@ -49,9 +51,20 @@ def repository(folder: Path, diary: Diary, chance: Random) -> None:
             (folder / f"file-{number % 7}").write_text(f"{number} {chance.random()}\n" * 50)
             if all(
                 _git(folder, diary, *words) is not None
-                for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", str(number)])
+                for words in (
+                    ["init", "-q"],
+                    ["add", "-A", "--", ":!clones"],
+                    ["commit", "-qm", str(number)],
+                )
             ) and (commit := _git(folder, diary, "rev-parse", "HEAD")):
                 diary.say(safe_commit=commit)
+                if number % CLONED == 0 and _cloned(folder, diary, number):
+                    diary.say(safe_clone=[number, commit])
+
+
+def _cloned(folder: Path, diary: Diary, number: int) -> bool:
+    # --no-local, or the files of the clone were links to those that are there.
+    return _git(folder, diary, "clone", "-q", "--no-local", ".", f"clones/{number}") is not None
 
 
 def _git(folder: Path, diary: Diary, *words: str) -> str | None:

@@ -15,7 +15,7 @@ import pytest
 
 from smbfs.wire.header import Command
 from tests import samba
-from tests.torture import diary, run, workloads
+from tests.torture import diary, programs, run, workloads
 from tests.torture.diary import Diary
 from tests.torture.judge import judged
 from tests.torture.plan import DOWN, KINDS, MOUNTS, UP, Fault, described, draw
@@ -289,9 +289,13 @@ def test_databases(folder: Path) -> None:
 
 def test_commits_and_archives_that_are_lost(folder: Path) -> None:
     say(folder, "repository", {"safe_commit": "1" * 40})
+    assert verdict(folder) == ["repository: repository: the repository is not there"]
+    programs._git(folder / "repository", Diary(folder.parent / "git", 1.0), "init")
+    say(folder, "repository", {"safe_clone": [3, "1" * 40]})
     say(folder, "archive", {"safe_archive": [1, "digest"]}, {"safe_tree": 2})
     found = verdict(folder)
-    assert "git fsck" in found[0]
+    assert "git fsck of repository: " in found[0]
+    assert found.pop(1) == "repository: 3: the repository is not there"
     assert "archive: archive 1 is not what tar has packed" in found
     assert "file-0 of tree 2 is not what was unpacked" in found[2]
 
