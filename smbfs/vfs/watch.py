@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from smbfs.cache.lease import HANDLE, READ, Lease
-from smbfs.engine.handle import Handle
+from smbfs.engine.handle import Handle, HandleState
 from smbfs.engine.how import How
 from smbfs.engine.information import Listed
 from smbfs.engine.leasing import Wish
@@ -114,6 +114,12 @@ class Watches:
             return float("inf")
         watch.used_at_s = trio.current_time()
         return watch.since.at_s
+
+    def handle_of(self, inode: Inode) -> Handle | None:
+        """The open handle on a directory that is watched; to be asked, not to be closed."""
+        watch = self._watches.get(inode)
+        handle = None if watch is None else watch.handle
+        return handle if handle is not None and handle.state is HandleState.OPEN else None
 
     def asked(self, inode: Inode) -> None:
         """Note that the server is asked for a name, and watch where that happens often."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 import trio
@@ -112,6 +113,23 @@ async def test_our_own_changes_are_no_news(autojump_clock: Clock, fake: Mounted)
     await told(fake, [(NotifyAction.REMOVED, "new")])
     await trio.sleep(2)
     assert is_known(fake, node)
+
+
+async def test_a_look_beside_a_change_goes_by_the_handle_that_watches(
+    autojump_clock: Clock, fake: Mounted
+) -> None:
+    fake.volume.policy = replace(WATCHING, looks_beside=True)
+    node = await watched(fake)
+    await fake.fs.lookup(WHO, node, b"file")
+    before = (await fake.fs.getattr(WHO, node, None)).mtime_ns
+    fake.server.requests.clear()
+    await fake.fs.unlink(WHO, node, b"file")
+    await trio.testing.wait_all_tasks_blocked()
+    asked = [[command.name for command in frame] for frame in fake.server.requests]
+    assert asked == [["CREATE", "SET_INFO", "CLOSE"], ["QUERY_INFO"]]
+    seen = fake.fs.getattr_now(WHO, node, None)
+    assert not isinstance(seen, Miss)
+    assert seen.mtime_ns > before
 
 
 async def test_what_is_renamed_may_have_taken_anothers_place(
