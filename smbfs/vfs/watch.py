@@ -47,6 +47,7 @@ WITHIN_S = 5.0  # so many times within this
 BRIEF, BRIEF_S = 8, 1.0  # so many leases that lasted no longer are worth nothing here
 IDLE_S = 30.0  # a watch that nobody had any use of ends
 PAUSE_S = 0.02  # between two notices: a busy directory must not be answered name by name
+CALM_S = 0.25  # after names were removed here, and before it is asked what became of the directory
 PAGE = 128 * 1024
 REFUSALS = 3  # before a server is not asked again
 ENDED = frozenset(  # how a watch ends that the server was willing to keep
@@ -229,7 +230,7 @@ class Watches:
 
     async def _while_notified(self, watch: Watch, handle: Handle) -> None:
         """Believe what is listed now and what the server tells of it."""
-        may_be_going = True
+        may_be_going, is_to_be_asked = True, False
         while True:
             posted = await handle.post(change_notify(SIZE, NAMES))
             try:
@@ -238,7 +239,7 @@ class Watches:
                     return
                 if watch.since is None:
                     await self._listed(watch, handle)
-                with trio.move_on_after(IDLE_S) as limit:
+                with trio.move_on_after(CALM_S if is_to_be_asked else IDLE_S) as limit:
                     changes = await handle.take(posted)
             except BaseException:
                 handle.abandon(posted)
@@ -246,9 +247,11 @@ class Watches:
             if limit.cancelled_caught:
                 if trio.current_time() - watch.used_at_s > IDLE_S:
                     return
+                may_be_going, is_to_be_asked = True, False
                 continue
-            self._heard(watch, changes)
-            may_be_going = changes is None or any(one.action in VANISHED for one in changes)
+            may_be_going = self._heard(watch, changes)
+            # What was removed here is no reason to ask in the middle of it, but at its end.
+            is_to_be_asked = not may_be_going and _has_vanished(changes)
             await trio.sleep(PAUSE_S)
 
     async def _listed(self, watch: Watch, handle: Handle) -> None:
@@ -273,24 +276,32 @@ class Watches:
         if not watch.broken.is_set():
             watch.since = asked
 
-    def _heard(self, watch: Watch, changes: list[NameChange] | None) -> None:
-        """Take in what the server tells; what does not fit what we know is asked again."""
-        inode = watch.inode
+    def _heard(self, watch: Watch, changes: list[NameChange] | None) -> bool:
+        """Take in what the server tells; what does not fit what we know is asked again.
+
+        Answers whether a name may have gone that was not removed here.
+        """
+        inode, others_removed = watch.inode, False
         if changes is None:
             watch.since = None  # and it is listed anew
-            return
+            return True
         snapshot, names = inode.listed, self._volume.presentation.names
         for change in changes:
             name = from_wire(change.name, names)
             is_there = snapshot is not None and name in snapshot.entries
-            if (change.action in APPEARED and is_there) or (
-                change.action in VANISHED and not is_there
-            ):
+            has_vanished = change.action in VANISHED
+            others_removed |= has_vanished and (is_there or snapshot is None)
+            if (change.action in APPEARED and is_there) or (has_vanished and not is_there):
                 continue
             if snapshot is not None:
                 snapshot.doubt(name)
             if (known := inode.children.get(name)) is not None:
                 known.seen = Moment(LONG_AGO, known.seen.tick)
+        return others_removed
+
+
+def _has_vanished(changes: list[NameChange] | None) -> bool:
+    return any(change.action in VANISHED for change in changes or ())
 
 
 async def _is_going(handle: Handle) -> bool:

@@ -110,9 +110,24 @@ async def test_our_own_changes_are_no_news(autojump_clock: Clock, fake: Mounted)
     await trio.sleep(2)
     assert is_known(fake, node, b"new")
     await fake.fs.rmdir(WHO, node, b"new")
+    fake.server.requests.clear()
     await told(fake, [(NotifyAction.REMOVED, "new")])
+    asked = [command.name for frame in fake.server.requests for command in frame]
+    assert asked == ["CHANGE_NOTIFY"]
     await trio.sleep(2)
+    asked = [command.name for frame in fake.server.requests[1:] for command in frame]
+    assert asked.count("QUERY_INFO") == 1, "the directory itself may be going: asked at the end"
     assert is_known(fake, node)
+
+
+async def test_what_others_remove_may_be_the_directory(
+    autojump_clock: Clock, fake: Mounted
+) -> None:
+    await watched(fake)
+    fake.server.requests.clear()
+    await told(fake, [(NotifyAction.REMOVED, "file")])
+    asked = [command.name for frame in fake.server.requests for command in frame]
+    assert asked == ["CHANGE_NOTIFY", "QUERY_INFO"]
 
 
 async def test_a_look_beside_a_change_goes_by_the_handle_that_watches(
