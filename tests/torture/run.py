@@ -36,6 +36,7 @@ DEADLINE_S = TIMEOUT_S + 1.0 + SLACK_S
 DATA_DEADLINE_S = (
     2 * TIMEOUT_S + 1.0 + SLACK_S
 )  # silence is noticed, and then the server waited for
+END_S = 60.0  # for a program to end: git makes hundreds of calls for one command
 DISK = "48m"
 ROOT = Path(__file__).parent.parent.parent
 
@@ -166,7 +167,7 @@ class Run:
             return subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=said)
 
     def _wait_for(self, programs: dict[str, subprocess.Popen[bytes]]) -> None:
-        limit = time.monotonic() + 2 * DATA_DEADLINE_S
+        limit = time.monotonic() + END_S
         for name, program in programs.items():
             try:
                 status = program.wait(max(0.1, limit - time.monotonic()))
