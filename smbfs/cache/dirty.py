@@ -110,6 +110,7 @@ class Dirty(Generic[W]):
     _ages: list[tuple[int, int, DirtyPiece[W]]] = field(default_factory=list)  # heap, some outdated
     _ties: count[int] = field(default_factory=count)
     _latest: DirtyPiece[W] | None = None
+    _lost: list[tuple[int, int]] = field(default_factory=list)  # ranges; no more is written then
 
     def __bool__(self) -> bool:
         return bool(self.under_way or self._waiting)
@@ -249,12 +250,17 @@ class Dirty(Generic[W]):
         piece.error = error
         if not piece.is_through:
             self.lost(error)
+            self._lost.append((piece.offset, piece.end))
         self.done(piece)
 
     def lost(self, error: Exception) -> None:
         """Keep the first error."""
         if self.error is None:
             self.error = error
+
+    def has_lost(self, offset: int, size: int) -> bool:
+        """Whether a range holds bytes that were taken and are lost."""
+        return any(low < offset + size and offset < high for low, high in self._lost)
 
     # Waiting
 

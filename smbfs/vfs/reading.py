@@ -34,7 +34,8 @@ LOCKED = frozenset({Status.FILE_LOCK_CONFLICT})
 
 def read_now(opened: Open, offset: int, size: int) -> list[memoryview] | None:
     """The bytes of a range if they are here."""
-    if not _reads_ahead(opened) or opened.file.dirty.touches(offset, size):
+    dirty = opened.file.dirty
+    if not _reads_ahead(opened) or dirty.touches(offset, size) or dirty.has_lost(offset, size):
         return None
     return _here(opened, offset, _clipped(opened.file, offset, size, trio.current_time()))
 
@@ -43,6 +44,8 @@ async def read(opened: Open, offset: int, size: int) -> list[memoryview]:
     """The bytes of a range, short only at the end of the file."""
     file, began_s, serial = opened.file, trio.current_time(), opened.file.dirty.serial
     await file.clear(offset, size)
+    if file.dirty.has_lost(offset, size):  # the server has what was there before
+        file.tell()
     if _reads_ahead(opened):
         wanted = _clipped(file, offset, size, began_s)
         views = _here(opened, offset, wanted)

@@ -237,6 +237,7 @@ def test_the_error_of_a_write_that_is_awaited_does_not_stay() -> None:
     assert kept.dirty.touches(2, 1)
     kept.dirty.failed(piece, OSError(28, "full"))
     assert kept.dirty.error is None
+    assert not kept.dirty.has_lost(0, 3), "its caller knows"
     assert not kept.dirty
 
 

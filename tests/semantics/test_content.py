@@ -10,13 +10,18 @@ import threading
 import time
 from pathlib import Path
 
+from smbfs.wire.header import Command
+from smbfs.wire.status import Status
 from tests.capture import Capture, is_installed
+from tests.fake.script import Fails
+from tests.fake.tree import Volume
 from tests.line import Line
 from tests.mount.ground import BELIEF_S, fails, noise, opened
 from tests.mounted import MountedShare
 from tests.samba import Samba
 from tests.semantics.conftest import Here, meanwhile
 from tests.semantics.document import proves
+from tests.semantics.served import Served
 
 RACERS = 8
 MIB = 1 << 20
@@ -237,3 +242,23 @@ def test_a_lost_write_is_told(private: Samba) -> None:
             with fails(errno.EHOSTDOWN):
                 os.close(one)
         private.start()
+
+
+@proves(
+    "WRITE-15 Bytes that were written and then lost are never read as what was there before: who "
+    "reads them is told, or has them still, until everybody has closed the file."
+)
+def test_what_was_lost_is_not_read_as_before(samba: Samba, tmp_path: Path) -> None:
+    volume = Volume("share")
+    volume.put("file", b"a" * 8192)
+    with Served(volume, tmp_path) as fake, MountedShare(samba, "share", *fake.options) as mounted:
+        fd = os.open(mounted.path / "file", os.O_RDWR)
+        fake.server.script.append(Fails(on=Command.WRITE, status=Status.DISK_FULL))
+        os.pwrite(fd, b"b" * 512, 5000)
+        for _ in range(2):
+            with fails(errno.ENOSPC):
+                os.pread(fd, 512, 5000)
+        assert os.pread(fd, 4096, 0) == b"a" * 4096
+        with fails(errno.ENOSPC):
+            os.close(fd)
+        assert (mounted.path / "file").read_bytes() == b"a" * 8192
