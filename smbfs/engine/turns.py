@@ -21,6 +21,9 @@ from smbfs.errors import SmbError
 class WindowShrank(SmbError):
     """The server lets us ask less at a time than when this was cut; nothing of it was sent."""
 
+    def __init__(self) -> None:
+        super().__init__("the server lets us ask less at a time than before")
+
 
 @dataclass(slots=True, eq=False)
 class Turn:
@@ -53,7 +56,7 @@ class Turns:
         """
         turn = Turn(cost, urgent, cuttable)
         if cuttable and self._is_dear(turn):
-            raise WindowShrank("the server lets us ask less at a time than before")
+            raise WindowShrank
         if urgent:
             self._waiting.appendleft(turn)
         else:
@@ -63,7 +66,7 @@ class Turns:
             with trio.move_on_after(timeout_s):
                 await turn.event.wait()
             if turn.is_dear:
-                raise WindowShrank("the server lets us ask less at a time than before")
+                raise WindowShrank
             is_ours = turn.has_credits
         finally:
             if not is_ours:

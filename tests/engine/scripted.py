@@ -161,7 +161,7 @@ class ScriptedTree:
             await trio.sleep_forever()
         if cuttable and self.shrinks_to:
             self.largest, self.shrinks_to = self.shrinks_to, 0
-            raise WindowShrank("as it was told to say")
+            raise WindowShrank
         return self._send(asks)
 
     def post_soon(self, asks: Sequence[Ask]) -> None:

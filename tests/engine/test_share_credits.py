@@ -17,36 +17,27 @@ def tree() -> ScriptedTree:
     return ScriptedTree()
 
 
+@pytest.mark.parametrize("when", ["largest", "shrinks_to"])
 @pytest.mark.parametrize(
-    ("largest", "frames"),
+    ("credits", "frames"),
     [
         (1, [["CREATE"], ["QUERY_INFO"], ["SET_INFO"], ["CLOSE"]]),
         (2, [["CREATE", "QUERY_INFO"], ["SET_INFO"], ["CLOSE"]]),
         (3, [["CREATE", "QUERY_INFO", "SET_INFO"], ["CLOSE"]]),
-        (4, [["CREATE", "QUERY_INFO", "SET_INFO", "CLOSE"]]),
     ],
 )
 async def test_a_chain_too_dear_is_cut(
-    tree: ScriptedTree, largest: int, frames: list[list[str]]
+    tree: ScriptedTree, when: str, credits: int, frames: list[list[str]]
 ) -> None:
-    tree.largest = largest
+    setattr(tree, when, credits)
     await share_on(tree).on("a", How.looking(), query_all(), set_disposition(True))
     assert tree.commands() == frames
 
 
-@pytest.mark.parametrize(
-    ("to", "frames"),
-    [
-        (1, [["CREATE"], ["QUERY_INFO"], ["SET_INFO"], ["CLOSE"]]),
-        (3, [["CREATE", "QUERY_INFO", "SET_INFO"], ["CLOSE"]]),
-    ],
-)
-async def test_a_chain_is_cut_when_the_window_shrinks(
-    tree: ScriptedTree, to: int, frames: list[list[str]]
-) -> None:
-    tree.shrinks_to = to
+async def test_a_chain_that_is_not_too_dear_is_not_cut(tree: ScriptedTree) -> None:
+    tree.largest = 4
     await share_on(tree).on("a", How.looking(), query_all(), set_disposition(True))
-    assert tree.commands() == frames
+    assert tree.commands() == [["CREATE", "QUERY_INFO", "SET_INFO", "CLOSE"]]
 
 
 @pytest.mark.parametrize("how", [How.looking(), How.deleting()], ids=["looks", "changes"])

@@ -51,11 +51,7 @@ def repository(folder: Path, diary: Diary, chance: Random) -> None:
             (folder / f"file-{number % 7}").write_text(f"{number} {chance.random()}\n" * 50)
             if all(
                 _git(folder, diary, *words) is not None
-                for words in (
-                    ["init", "-q"],
-                    ["add", "-A", "--", ":!clones"],
-                    ["commit", "-qm", str(number)],
-                )
+                for words in (INIT, ADD, ["commit", "-qm", str(number)])
             ) and (commit := _git(folder, diary, "rev-parse", "HEAD")):
                 diary.say(safe_commit=commit)
                 if number % CLONED == 0 and _cloned(folder, diary, number):

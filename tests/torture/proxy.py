@@ -1,7 +1,7 @@
 """A line to a server on which things go wrong: cut in a frame, silent, slow, split, reordered.
 
-Knows the frames of direct TCP ([MS-SMB2] 2.1) and of a plain message its command, no more.  One
-thread for each direction of each connection; a fault holds for all connections at once.
+Knows the frames of direct TCP ([MS-SMB2] 2.1) and of a plain message its command, status and id, no
+more.  One thread for each direction of each connection; a fault holds for all connections at once.
 """
 
 from __future__ import annotations
