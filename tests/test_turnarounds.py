@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ import trio.testing
 
 from smbfs.fuse.server import ROOT, Change, Miss
 from smbfs.wire.header import Command, parse_header, split_chain
+from smbfs.wire.status import Status
 from tests import capture, samba
 from tests.mounted import MountedShare
 from tests.vfs.mounted import READ, WHO, WRITE, Mounted, mounted
@@ -29,6 +31,7 @@ LISTING = 4  # frames for so many files
 LOOK = 1  # the kernel looks up what it is about to make, however fresh its own knowledge is
 BESIDE = 1  # a look at a directory that is being changed, sent behind the change: nobody waits
 CLOSE = 1  # behind what may have to wait for others, which only the last of a chain may
+QUIET_S, END_S = 0.02, 20
 SMALL = bytes(4096)
 
 
@@ -205,12 +208,31 @@ class Relayed:
 
     @contextmanager
     def at_most(self, frames: int) -> Iterator[None]:
-        """Expect no more than so many frames inside."""
+        """Expect no more than so many frames inside, those nobody waits for included."""
+        self._settle()
         before = self._relay.requests()
         yield
+        self._settle()
         sent = [frame.data for frame in self._relay.frames() if frame.from_client]
         asked = [commands(frame) for frame in sent[before:]]
         assert len(asked) <= frames, asked
+
+    def _settle(self) -> None:
+        """Wait until everything is answered and nothing follows: what is late counts for us."""
+        seen, end_s = -1, time.monotonic() + END_S
+        while not (seen == self._relay.requests() and self._is_answered()):
+            assert time.monotonic() < end_s, "something is never answered"
+            seen = self._relay.requests()
+            time.sleep(QUIET_S)
+
+    def _is_answered(self) -> bool:
+        ids: dict[bool, set[int]] = {True: set(), False: set()}
+        for frame in self._relay.frames():
+            headers = [parse_header(one) for one in split_chain(memoryview(frame.data))]
+            ids[frame.from_client] |= {
+                one.message_id for one in headers if one.status != Status.PENDING
+            }
+        return ids[True] <= ids[False]
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +256,7 @@ def here(through: Relayed, request: pytest.FixtureRequest) -> Path:
     """A directory of this test's own which the kernel knows."""
     path = through.path / str(request.node.name)
     behind(through, path).mkdir()  # of one that we make ourselves all names are known
+    os.utime(behind(through, path), (1, 1))  # a change shows, however soon: clocks have ticks
     path.stat()
     return path
 
