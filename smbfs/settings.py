@@ -24,6 +24,7 @@ from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.presentation import Presentation
 
 MIB = 1 << 20
+LINGER_S = 0.005  # a program's next call comes sooner, and another machine would ask later
 
 
 def policy_of(options: MountOptions) -> Policy:
@@ -77,6 +78,7 @@ def data_of(options: MountOptions) -> DataPolicy:
         read_ahead_bytes=min(caching.readahead or 16 * MIB, caching.memory // 4),
         believe_s=caching.file_attributes_s,
         patience_s=options.server.timeout_s,
+        linger_s=LINGER_S,
         is_cached=caching.mode != "none",
         is_synchronous=caching.write_through,
         flushes=caching.strict_sync,

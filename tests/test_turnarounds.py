@@ -20,6 +20,7 @@ import pytest
 import trio.testing
 
 from smbfs.fuse.server import ROOT, Change, Miss
+from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.header import Command, parse_header, split_chain
 from smbfs.wire.status import Status
 from tests import capture, samba
@@ -152,6 +153,19 @@ async def test_a_small_file_is_written_in_three_frames(fake: Mounted) -> None:
         await fake.fs.flush(WHO, opened.fh)
         await fake.fs.release(WHO, opened.fh)
     assert fake.share.read("new") == SMALL
+
+
+async def test_times_of_a_new_file_are_set_with_its_bytes() -> None:
+    async with mounted(policy=DataPolicy(linger_s=60)) as fake:
+        async with at_most(fake, 3):
+            opened, entry = await fake.fs.create(WHO, ROOT, b"new", 0o644, WRITE | os.O_CREAT)
+            await fake.fs.write(WHO, opened.fh, 0, SMALL)
+            assert entry.attributes is not None
+            await fake.fs.setattr(WHO, entry.attributes.node, Change(mtime_ns=10**18), opened.fh)
+            await fake.fs.flush(WHO, opened.fh)
+            await fake.fs.release(WHO, opened.fh)
+        assert fake.share.read("new") == SMALL
+        assert (await fake.stat("new")).mtime_ns == 10**18
 
 
 async def test_a_small_file_is_read_in_three_frames(fake: Mounted) -> None:

@@ -39,6 +39,7 @@ class DirtyPiece(Generic[W]):
     is_through: bool = False  # its caller waits for it, and hears its error himself
     error: Exception | None = None
     done: object = None  # the shell's way of waking who waits for it
+    rider: object = None  # what the shell is to do right behind it
 
     @property
     def end(self) -> int:
@@ -215,15 +216,15 @@ class Dirty(Generic[W]):
 
     # Sending
 
-    def next_piece(self, *, only_full: bool) -> DirtyPiece[W] | None:
+    def next_piece(self, least: int = 0) -> DirtyPiece[W] | None:
         """The oldest piece if it may be sent now, marked as under way; None if it may not.
 
-        With ``only_full`` the piece that was written to last is held back while it may grow.
+        The piece that was written to last is held back while it has fewer than ``least`` bytes.
         """
         piece = self._oldest()
         if piece is None:
             return None
-        if only_full and piece is self._latest and piece.size < self.piece_bytes:
+        if piece is self._latest and piece.size < least:
             return None
         if any(earlier.overlaps(piece.offset, piece.end) for earlier in self.under_way):
             return None
@@ -239,6 +240,12 @@ class Dirty(Generic[W]):
                 return piece
             heappop(self._ages)
         return None
+
+    def only_piece(self, most: int) -> DirtyPiece[W] | None:
+        """The one piece that there is, if it waits and has no more bytes than that."""
+        if self.under_way or len(self._waiting) != 1 or self._waiting[0].size > most:
+            return None
+        return self._waiting[0]
 
     def done(self, piece: DirtyPiece[W]) -> None:
         """Forget a piece that the server has confirmed."""

@@ -180,19 +180,36 @@ class Handle:
         await self.be_back()
         if not steps:
             return []
+        if (found := await self._outcomes(listing, steps)) is None:
+            return await self.do_with(listing, steps)
+        return results(found) + await self.do_with(listing, steps[len(found) :])
+
+    async def together(self, *steps: Step[Any]) -> builtins.list[Any] | None:
+        """Do things in one frame: the result of each, or the `SmbError` in its place.
+
+        None if they do not fit in one; then nothing was asked.  Raises ConnectionLost.
+        """
+        await self.be_back()
+        return await self._outcomes(self._manners.listing, steps, whole=True)
+
+    async def _outcomes(
+        self, listing: Listing, steps: Sequence[Step[Any]], *, whole: bool = False
+    ) -> builtins.list[Any] | None:
+        """What came of as many of the steps as fit in one frame; None if nothing was asked."""
         tree, path = self._tree, self.path
         first = self._manners.where(tree, self.file_id, listing)
         related = self._manners.where(tree, RELATED_FILE_ID, listing)
         asks = [step.ask(related if number else first) for number, step in enumerate(steps)]
         fits = self._manners.fitting(tree, asks)
+        if whole and fits < len(asks):
+            return None
         try:
             replies = await ask_all(tree, asks[:fits])
         except WindowShrank:
-            return await self.do_with(listing, steps)
+            return None
         answered = zip(steps, asks, replies, strict=False)
         found = [outcome(step, ask, reply, first, path) for step, ask, reply in answered]
-        done = results([self._noticed(one) for one in found])
-        return done + await self.do_with(listing, steps[fits:])
+        return [self._noticed(one) for one in found]
 
     async def list(self, size: int) -> builtins.list[Listed] | None:
         """Fetch the next page of the directory, None at its end; one listing at a time."""

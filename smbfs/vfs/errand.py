@@ -6,6 +6,8 @@ between; its result is the caller's then, or it would be nobody's.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -22,6 +24,23 @@ class Errand(Generic[T]):
     results: list[T] = field(default_factory=list)
     error: Exception | None = None
     is_awaited: bool = True
+
+    async def carry(
+        self, work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None = None
+    ) -> None:
+        """Do it, and keep what comes of it; what nobody waits for any more is given to ``undo``.
+
+        Its owner then sets ``done``.
+        """
+        self.error = OSError(errno.EIO, "it was given up: the mount is ending")
+        try:
+            result = await work()
+            self.error = None
+            self.results.append(result)
+            if not self.is_awaited and undo is not None:
+                undo(result)
+        except Exception as failure:
+            self.error = failure
 
     async def outcome(self) -> T:
         """Wait for what comes of it; whoever is cancelled first leaves it alone."""

@@ -19,6 +19,7 @@ from smbfs.vfs.idle import IdleHandles
 from smbfs.vfs.inode import LONG_AGO
 from smbfs.vfs.inodes import Inodes
 from smbfs.vfs.leases import Leases
+from smbfs.vfs.linger import Linger
 from smbfs.vfs.policy import DataPolicy
 from smbfs.vfs.room import Room
 
@@ -49,6 +50,8 @@ class Ground:
         self.idle = idle
         self.read_budget = Budget(half)
         self.room = Room(half)  # for unsent writes
+        self.linger = Linger(policy.linger_s)
+        nursery.start_soon(self.linger.tidy)
         self.files: set[File] = set()
         self.on_lost: Callable[[str, int, int, Exception], None] = _untold
         self.on_unsent: Callable[[str, int, list[Data], Exception], None] | None = (

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from unicodedata import normalize
 
 import trio
 
 from smbfs.engine.handle import Handle, HandleState
 from smbfs.engine.information import Information, Listed
+from smbfs.engine.steps import Step
 from smbfs.fuse.server import Node
 from smbfs.vfs.special import Special
 from smbfs.vfs.stat import Override
@@ -49,8 +50,11 @@ class FileState(Protocol):
     def be_kept_no_longer(self) -> bool:
         """Do without the server's keeping it if the connection is lost; whether it would have."""
 
-    async def settle(self) -> None:
-        """Send what is not sent and wait for the answers.  Raises the first error."""
+    async def settle(self, *steps: Step[Any]) -> list[Any] | None:
+        """Send what is not sent and wait for the answers.  Raises the first error.
+
+        The steps are done right behind it where that costs nothing: what they answered, or None.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,11 +241,14 @@ def _override(inode: Inode, change: Change) -> None:
 
 async def _set(volume: Volume, inode: Inode, basic: Basic) -> None:
     has_times = bool(basic.access or basic.write)
+    steps, results, asked = changing(inode, basic), None, volume.moment()
     if has_times and inode.file is not None:
-        await inode.file.settle()
-    asked = volume.moment()
+        # What is unsent would change the times when it is sent.
+        results = await inode.file.settle(*steps)
     try:
-        results = await on_handle_or_path(volume, inode, *changing(inode, basic))
+        if results is None:
+            asked = volume.moment()
+            results = await on_handle_or_path(volume, inode, *steps)
     except StatusError as error:
         accepts = volume.presentation.ids == "accept" and not has_times
         if error.status == Status.ACCESS_DENIED and accepts:

@@ -15,7 +15,7 @@ import errno
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -24,10 +24,12 @@ from smbfs.cache.lease import NEVER_S, READ, Lease
 from smbfs.cache.pages import Pages
 from smbfs.engine.handle import Handle
 from smbfs.engine.information import Information
+from smbfs.engine.steps import Step
 from smbfs.errors import ServerSilent, SmbError
 from smbfs.vfs.errand import Errand
 from smbfs.vfs.inode import LONG_AGO, NEVER, Inode, Version
 from smbfs.vfs.passage import past_locks
+from smbfs.vfs.rider import behind, written
 from smbfs.wire.codec import WireError
 
 if TYPE_CHECKING:
@@ -119,10 +121,12 @@ class File:
             handle.durable = None
         return bool(kept)
 
-    async def settle(self) -> None:
-        """Send what is not sent and wait for the answers; raises the first error."""
-        await self.sent()
-        self.tell()
+    async def settle(self, *steps: Step[Any]) -> list[Any] | None:
+        """Send what is not sent and wait for the answers; raises the first error.
+
+        The steps are done right behind it where that costs nothing: what they answered, or None.
+        """
+        return await behind(self, *steps)
 
     # Its lease
 
@@ -264,19 +268,11 @@ class File:
     async def _run(
         self, errand: Errand[T], work: Callable[[], Awaitable[T]], undo: Callable[[T], None] | None
     ) -> None:
-        error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
         try:
-            result = await work()
-            error = None
-            errand.results.append(result)
-            if not errand.is_awaited and undo is not None:
-                undo(result)
-        except Exception as failure:
-            error = failure
-            if isinstance(failure, ServerSilent):
-                self.lost(failure, "what was to be changed")  # see `_failed`
+            await errand.carry(work, undo)
+            if isinstance(errand.error, ServerSilent):
+                self.lost(errand.error, "what was to be changed")  # see `_failed`
         finally:
-            errand.error = error
             self.leave()
             errand.done.set()
 
@@ -287,11 +283,15 @@ class File:
         self._begin(piece)
         return piece
 
-    def pump(self) -> None:
-        """Send what may be sent: the last piece is held back only while others are under way."""
-        while (under_way := len(self.dirty.under_way)) < WRITES_UNDER_WAY:
-            piece = self.dirty.next_piece(only_full=bool(under_way) and not self._settling)
-            if piece is None:
+    def pump(self, *, at_once: bool = False) -> None:
+        """Send what may be sent; a few bytes are held back for a moment, unless ``at_once``."""
+        dirty, linger = self.dirty, self.ground.linger
+        few = 0 if at_once or self._settling else linger.few
+        while len(dirty.under_way) < WRITES_UNDER_WAY:
+            least = dirty.piece_bytes if dirty.under_way and not self._settling else few
+            if (piece := dirty.next_piece(least)) is None:
+                if few and dirty and not dirty.under_way:
+                    linger.keep(self)
                 return
             self._begin(piece)
 
@@ -300,13 +300,13 @@ class File:
 
     async def _send(self, piece: DirtyPiece[Open]) -> None:
         error: Exception | None = OSError(errno.EIO, "it was given up: the mount is ending")
-        writer, parts = piece.writer, [memoryview(part) for part in piece.parts]
+        writer = piece.writer
         try:
             await past_locks(
                 writer,
                 piece.offset,
                 piece.size,
-                lambda handle: handle.write(piece.offset, parts),
+                lambda handle: written(handle, piece),
                 writes=True,
                 patience=lambda: self._patience_s(piece),
             )
@@ -328,7 +328,7 @@ class File:
             if isinstance(piece.done, trio.Event):
                 piece.done.set()
             self._moved.unpark_all()
-            self.pump()
+            self.pump(at_once=True)
 
     def _patience_s(self, piece: DirtyPiece[Open]) -> float:
         """How long a piece waits for a server that is away: who waits for it himself hears of that.

@@ -16,6 +16,7 @@ class DataPolicy:
     read_ahead_bytes: int = 16 << 20  # the largest window of one stream
     believe_s: float = 1.0  # how long bytes read ahead may be handed out
     patience_s: float = 0.0  # how long unsent bytes wait for a server that is away: `timeout=`
+    linger_s: float = 0.0  # how long a few bytes wait for what comes right behind them
     is_cached: bool = True  # False for cache=none: every read and write goes to the server
     is_synchronous: bool = False  # the mount option sync
     flushes: bool = True  # False for nostrictsync: fsync does not ask the server to flush

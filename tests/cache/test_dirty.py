@@ -15,12 +15,13 @@ from smbfs.cache.dirty import OVERHEAD_BYTES, SMALL_BYTES, Data, Dirty, DirtyPie
 
 A, B = "one writer", "another"
 MIB = 1 << 20
+FULL = 8  # bytes of a piece
 
 
 class Kept:
     """The writes of one file, with the room they take."""
 
-    def __init__(self, piece: int = 8) -> None:
+    def __init__(self, piece: int = FULL) -> None:
         self.room = Budget(1 << 62)
         self.dirty: Dirty[str] = Dirty(piece, self.room.give)
 
@@ -29,15 +30,15 @@ class Kept:
         self.dirty.add(writer, offset, data)
         assert self.room.used_bytes == self.dirty.room
 
-    def next(self, *, only_full: bool = False) -> DirtyPiece[str]:
-        piece = self.dirty.next_piece(only_full=only_full)
+    def next(self, least: int = 0) -> DirtyPiece[str]:
+        piece = self.dirty.next_piece(least)
         assert piece is not None
         return piece
 
     def rest(self) -> list[tuple[int, bytes]]:
         """All that waits, sent and confirmed one after the other."""
         found = []
-        while (piece := self.dirty.next_piece(only_full=False)) is not None:
+        while (piece := self.dirty.next_piece()) is not None:
             found.append((piece.offset, data_of(piece)))
             self.dirty.done(piece)
         assert self.room.used_bytes == 0
@@ -97,21 +98,21 @@ def test_what_was_sent_does_not_grow() -> None:
 def test_what_was_written_to_last_is_held_back_while_it_may_grow() -> None:
     kept = Kept()
     kept.add(A, 0, b"a")
-    assert kept.dirty.next_piece(only_full=True) is None
+    assert kept.dirty.next_piece(FULL) is None
     kept.add(A, 1, b"bcdefgh")
-    assert data_of(kept.next(only_full=True)) == b"abcdefgh"
-    assert kept.dirty.next_piece(only_full=True) is None
+    assert data_of(kept.next(FULL)) == b"abcdefgh"
+    assert kept.dirty.next_piece(FULL) is None
 
 
 def test_a_piece_that_is_not_written_to_any_more_is_not_held_back() -> None:
     kept = Kept()
     kept.add(A, 0, b"a")
     kept.add(A, 100, b"b")
-    assert kept.next(only_full=True).offset == 0
-    assert kept.dirty.next_piece(only_full=True) is None
+    assert kept.next(FULL).offset == 0
+    assert kept.dirty.next_piece(FULL) is None
     kept.add(A, 50, b"c")
     kept.add(A, 100, b"d")  # in place
-    assert kept.dirty.next_piece(only_full=True) is None
+    assert kept.dirty.next_piece(FULL) is None
 
 
 def test_a_piece_does_not_overtake_one_it_overlaps() -> None:
@@ -120,7 +121,7 @@ def test_a_piece_does_not_overtake_one_it_overlaps() -> None:
     first = kept.next()
     kept.add(A, 1, b"new")
     kept.add(A, 100, b"far")
-    assert kept.dirty.next_piece(only_full=False) is None
+    assert kept.dirty.next_piece() is None
     kept.dirty.done(first)
     assert kept.rest() == [(1, b"new"), (100, b"far")]
 
@@ -261,7 +262,7 @@ def test_small_writes_are_cheap() -> None:
     started = process_time()
     for offset in range(30_000):
         kept.add(A, offset, b"x")
-        kept.dirty.next_piece(only_full=True)
+        kept.dirty.next_piece(MIB)
         kept.dirty.touches(offset, 1)
     assert process_time() - started < 5  # some 0.1 s; were it quadratic, minutes
     piece = kept.next()
@@ -274,7 +275,7 @@ def test_scattered_writes_are_cheap_too() -> None:
     started = process_time()
     for number in range(6_000):
         kept.add(A, number * 7919 % 6_000 * 10, b"x")
-        kept.dirty.next_piece(only_full=True) if number < 8 else None
+        kept.dirty.next_piece(MIB) if number < 8 else None
         kept.dirty.touches(number, 1)
         assert not kept.dirty.is_confirmed(1)
     assert process_time() - started < 5
@@ -326,7 +327,7 @@ def test_the_server_ends_up_with_what_was_written(
                 assert not newer, "an old byte stands where a newer one was confirmed"
 
     def send(only_full: bool) -> None:
-        while (piece := kept.dirty.next_piece(only_full=only_full)) is not None:
+        while (piece := kept.dirty.next_piece(16 if only_full else 0)) is not None:
             assert not any(other.overlaps(piece.offset, piece.end) for other in under_way)
             under_way.append(piece)
 

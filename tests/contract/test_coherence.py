@@ -24,7 +24,12 @@ from tests.samba import Samba
 from tests.vfs.bench import WHO
 
 CACHING = DataPolicy(
-    leases=True, watches=True, looks_ahead=True, looks_beside=True, locks_stay=True
+    linger_s=0.005,
+    leases=True,
+    watches=True,
+    looks_ahead=True,
+    looks_beside=True,
+    locks_stay=True,
 )
 NAMES = (b"one", b"two", b"three", b"four")
 STEPS = 250

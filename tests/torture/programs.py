@@ -24,6 +24,8 @@ ENVIRONMENT = {"HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.de
 FIO = (
     *("fio", "--name=blocks", "--size=1m", "--bs=4k", "--fsync=32", "--ioengine=psync"),
     *("--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--fallocate=none"),
+    # It closes the file before it reads it back, and does not look at what close(2) tells.
+    "--end_fsync=1",
 )
 INIT, ADD = ["init", "-q"], ["add", "-A", "--", ":!clones"]
 FILES = 25

@@ -9,6 +9,7 @@ import pytest
 
 from smbfs.engine.handle import Handle, HandleState
 from smbfs.engine.information import Information
+from smbfs.engine.steps import Step
 from smbfs.errors import SmbError
 from smbfs.fuse.server import errno_of
 from smbfs.vfs.inode import Inode
@@ -72,8 +73,9 @@ class FakeFile:
     def be_kept_no_longer(self) -> bool:
         return False
 
-    async def settle(self) -> None:
+    async def settle(self, *steps: Step[Any]) -> list[Any] | None:
         self.unsent = 0
+        return None
 
 
 @contextmanager

@@ -146,7 +146,8 @@ class Program:
 @given(st.integers(0, 1 << 32), st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
 def test_a_program_sees_its_own_file(seed: int, believe_s: float, is_small: bool) -> None:
     chance = Random(seed)
-    policy = DataPolicy(believe_s=believe_s, cache_bytes=300_000 if is_small else 64 << 20)
+    cache_bytes, linger_s = (300_000, 0.01) if is_small else (64 << 20, 0.0)
+    policy = DataPolicy(believe_s=believe_s, cache_bytes=cache_bytes, linger_s=linger_s)
 
     async def main() -> None:
         async with bench(b"0" * 400_000, policy=policy, actimeo_s=believe_s) as ground:

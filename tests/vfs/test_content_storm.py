@@ -83,7 +83,8 @@ class Owner:
 @given(SEEDS, st.booleans(), st.booleans())
 def test_many_programs_share_a_file(seed: int, is_small: bool, gives_up: bool) -> None:
     chance = Random(seed)
-    policy = DataPolicy(cache_bytes=200_000 if is_small else 64 << 20)
+    cache_bytes, linger_s = (200_000, 0.01) if is_small else (64 << 20, 0.0)
+    policy = DataPolicy(cache_bytes=cache_bytes, linger_s=linger_s)
 
     def patience_s() -> float:
         return chance.random() * 0.5 if gives_up and chance.random() < 0.3 else float("inf")
