@@ -254,6 +254,9 @@ async def _set(volume: Volume, inode: Inode, basic: Basic) -> None:
         if error.status == Status.ACCESS_DENIED and accepts:
             return  # chmod is told the truth by stat, not by an error
         raise
+    if has_times and inode.is_directory:
+        # Samba tells these times for as long as anybody has it open, whatever changes there.
+        await volume.let_go(inode)
     volume.told(inode, results[-1], asked)
 
 

@@ -47,6 +47,7 @@ WITHIN_S = 5.0  # so many times within this
 BRIEF, BRIEF_S = 8, 1.0  # so many leases that lasted no longer are worth nothing here
 IDLE_S = 30.0  # a watch that nobody had any use of ends
 PAUSE_S = 0.02  # between two notices: a busy directory must not be answered name by name
+LONG_PAUSE_S = 0.2  # between two that told of nothing but what was done here
 CALM_S = 0.25  # after names were removed here, and before it is asked what became of the directory
 PAGE = 128 * 1024
 REFUSALS = 3  # before a server is not asked again
@@ -249,10 +250,10 @@ class Watches:
                     return
                 may_be_going, is_to_be_asked = True, False
                 continue
-            may_be_going = self._heard(watch, changes)
+            may_be_going, is_news = self._heard(watch, changes)
             # What was removed here is no reason to ask in the middle of it, but at its end.
             is_to_be_asked = not may_be_going and _has_vanished(changes)
-            await trio.sleep(PAUSE_S)
+            await trio.sleep(PAUSE_S if is_news else self._long_pause_s)
 
     async def _listed(self, watch: Watch, handle: Handle) -> None:
         """Learn all names; those we know already are believed from now on as well."""
@@ -276,15 +277,22 @@ class Watches:
         if not watch.broken.is_set():
             watch.since = asked
 
-    def _heard(self, watch: Watch, changes: list[NameChange] | None) -> bool:
+    @property
+    def _long_pause_s(self) -> float:
+        """How long what others do may go unheard while we do much there: little of a belief."""
+        belief_s = self._volume.presentation.belief_s(True)
+        return max(PAUSE_S, min(LONG_PAUSE_S, belief_s / 4))
+
+    def _heard(self, watch: Watch, changes: list[NameChange] | None) -> tuple[bool, bool]:
         """Take in what the server tells; what does not fit what we know is asked again.
 
-        Answers whether a name may have gone that was not removed here.
+        Answers whether a name may have gone that was not removed here, and whether anything was
+        not done here.
         """
-        inode, others_removed = watch.inode, False
+        inode, others_removed, is_news = watch.inode, False, False
         if changes is None:
             watch.since = None  # and it is listed anew
-            return True
+            return True, True
         snapshot, names = inode.listed, self._volume.presentation.names
         for change in changes:
             name = from_wire(change.name, names)
@@ -293,11 +301,12 @@ class Watches:
             others_removed |= has_vanished and (is_there or snapshot is None)
             if (change.action in APPEARED and is_there) or (has_vanished and not is_there):
                 continue
+            is_news = True
             if snapshot is not None:
                 snapshot.doubt(name)
             if (known := inode.children.get(name)) is not None:
                 known.seen = Moment(LONG_AGO, known.seen.tick)
-        return others_removed
+        return others_removed, is_news
 
 
 def _has_vanished(changes: list[NameChange] | None) -> bool:

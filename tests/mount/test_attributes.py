@@ -192,3 +192,15 @@ def test_statfs_is_what_the_server_has(here: Here) -> None:
     ).stdout
     assert "//127.0.0.1/share" in shown
     assert "fuse.smbfs" in shown or "smbfs" in shown
+
+
+def test_a_directory_whose_times_were_set_goes_on_changing(here: Here) -> None:
+    for number in range(6):  # so often that it is watched, by a handle of ours
+        assert not (here.path / f"nothing-{number}").exists()
+    time.sleep(0.5)
+    for change in (Path.mkdir, Path.rmdir):
+        os.utime(here.path, (1, 1))
+        assert here.path.stat().st_mtime == 1
+        change(here.path / "new")
+        told_ns, is_ns = here.path.stat().st_mtime_ns, here.behind.stat().st_mtime_ns
+        assert abs(told_ns - is_ns) < 100

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from smbfs.fuse.server import ROOT, Miss, Node
+from smbfs.fuse.server import Change as Wish
 from smbfs.vfs import watch
 from smbfs.vfs.policy import DataPolicy
 from smbfs.wire.directory import FileNotifyInformation, NotifyAction, pack_entries
@@ -113,11 +114,25 @@ async def test_our_own_changes_are_no_news(autojump_clock: Clock, fake: Mounted)
     fake.server.requests.clear()
     await told(fake, [(NotifyAction.REMOVED, "new")])
     asked = [command.name for frame in fake.server.requests for command in frame]
+    assert asked == [], "who does much is not interrupted each time"
+    await trio.sleep(watch.LONG_PAUSE_S)
+    asked = [command.name for frame in fake.server.requests for command in frame]
     assert asked == ["CHANGE_NOTIFY"]
     await trio.sleep(2)
     asked = [command.name for frame in fake.server.requests[1:] for command in frame]
     assert asked.count("QUERY_INFO") == 1, "the directory itself may be going: asked at the end"
     assert is_known(fake, node)
+
+
+async def test_a_directory_whose_times_are_set_is_let_go(
+    autojump_clock: Clock, fake: Mounted
+) -> None:
+    node = await watched(fake)
+    await fake.fs.setattr(WHO, node, Wish(mode=0o755), None)
+    assert notifies(fake) == 1
+    await fake.fs.setattr(WHO, node, Wish(mtime_ns=10**18), None)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not fake.server.open_handles, "Samba would tell this time until it is closed"
 
 
 async def test_what_others_remove_may_be_the_directory(
