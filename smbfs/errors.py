@@ -39,7 +39,12 @@ class StatusError(SmbError):
 
 
 class ConnectionLost(SmbError):
-    """There is nobody to ask; what was asked may or may not have happened."""
+    """There is nobody to ask; what was asked may or may not have happened.
+
+    Not EIO, which SQLite takes from a read for a broken disk: it calls the database malformed.
+    """
+
+    errno = errno.EHOSTDOWN
 
 
 class Stale(SmbError):
@@ -50,8 +55,6 @@ class Stale(SmbError):
 
 class ServerAway(ConnectionLost):
     """The server did not answer a moment ago, and nobody is kept waiting for it."""
-
-    errno = errno.EHOSTDOWN
 
 
 class ServerSilent(ConnectionLost):

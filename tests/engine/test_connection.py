@@ -236,7 +236,7 @@ async def test_a_stream_that_ends(
     await breaks(one.peer.stream)
     with pytest.raises(ConnectionLost, match=match) as caught:
         await one.connection.wait(slot)
-    assert caught.value.errno == errno.EIO
+    assert caught.value.errno == errno.EHOSTDOWN
     await ended(one, ConnectionLost, match)
 
 

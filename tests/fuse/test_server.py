@@ -72,7 +72,7 @@ async def test_giving_up_after_the_answer_is_harmless() -> None:
     [
         (OSError(errno.ENOTEMPTY, "not empty"), errno.ENOTEMPTY),
         (StatusError(Status.OBJECT_NAME_NOT_FOUND, "CREATE", "x"), errno.ENOENT),
-        (ConnectionLost("gone"), errno.EIO),
+        (ConnectionLost("gone"), errno.EHOSTDOWN),
         (ServerSilent("silent"), errno.ETIMEDOUT),
         (Refused("no"), errno.EACCES),
         (ExceptionGroup("one", [OSError(errno.EPERM, "no")]), errno.EPERM),

@@ -279,7 +279,7 @@ def test_the_connection_is_lost() -> None:
             assert await errno_from(beside(both.nursery, partial(both.one.lock, WRITE, 20, 30)))
             other = await both.one.open()
             more = partial(both.one.lock, READ, 20, 30, owner=THERE, fh=other)
-            assert await errno_from(beside(both.nursery, more)) == errno.EIO
+            assert await errno_from(beside(both.nursery, more)) == errno.EHOSTDOWN
             assert await errno_from(beside(both.nursery, partial(both.one.getlk, READ, 20, 30)))
             await both.one.lock(UNLOCK)
             await both.one.lock(READ, 20, 30, owner=THERE, fh=other)

@@ -157,7 +157,7 @@ async def test_unsent_bytes_are_lost_with_the_connection_and_told() -> None:
         ground.server.hang_up()
         with pytest.raises(OSError, match="an earlier write was lost") as caught:
             await ground.content.flush(fh)
-        assert caught.value.errno == errno.EIO
+        assert caught.value.errno == errno.EHOSTDOWN
         await ground.content.release(fh)
 
 
