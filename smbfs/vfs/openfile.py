@@ -29,7 +29,7 @@ from smbfs.errors import ServerSilent, SmbError
 from smbfs.vfs.errand import Errand
 from smbfs.vfs.inode import LONG_AGO, NEVER, Inode, Version
 from smbfs.vfs.passage import past_locks
-from smbfs.vfs.rider import behind, written
+from smbfs.vfs.rider import riding, written
 from smbfs.wire.codec import WireError
 
 if TYPE_CHECKING:
@@ -122,11 +122,11 @@ class File:
         return bool(kept)
 
     async def settle(self, *steps: Step[Any]) -> list[Any] | None:
-        """Send what is not sent and wait for the answers; raises the first error.
-
-        The steps are done right behind it where that costs nothing: what they answered, or None.
-        """
-        return await behind(self, *steps)
+        """Send what is not sent and wait for the answers, as `FileState` has it."""
+        rider = riding(steps, self.dirty)
+        await self.sent()
+        self.tell()
+        return rider.results
 
     # Its lease
 

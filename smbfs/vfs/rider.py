@@ -7,16 +7,13 @@ last changes the times that were set; so they go in one chain, or one after the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from smbfs.cache.dirty import DirtyPiece
+from smbfs.cache.dirty import Dirty, DirtyPiece
 from smbfs.engine.handle import Handle
 from smbfs.engine.steps import Step, write
 from smbfs.errors import SmbError
 from smbfs.vfs.linger import FEW_BYTES
-
-if TYPE_CHECKING:
-    from smbfs.vfs.openfile import File
 
 
 @dataclass(slots=True, eq=False)
@@ -24,21 +21,15 @@ class Rider:
     """What is to be done right behind a piece."""
 
     steps: tuple[Step[Any], ...]
-    results: list[Any] | None = None  # None if it was not done, or not all of it
+    results: list[Any] | None = None  # None while it is still to be done, or some of it
 
 
-async def behind(file: File, *steps: Step[Any]) -> list[Any] | None:
-    """Wait until all that was written is confirmed; do things right behind it, or not yet.
-
-    What they answered; None if there was no chain to do them in, or one of them failed: they are
-    still to be done then.  Raises the first error of a write.
-    """
+def riding(steps: tuple[Step[Any], ...], dirty: Dirty[Any]) -> Rider:
+    """Have things done right behind the last bytes that wait, if those are few."""
     rider = Rider(steps)
-    if steps and (piece := file.dirty.only_piece(FEW_BYTES)) is not None:
+    if steps and (piece := dirty.only_piece(FEW_BYTES)) is not None:
         piece.rider = rider
-    await file.sent()
-    file.tell()
-    return rider.results
+    return rider
 
 
 async def written(handle: Handle, piece: DirtyPiece[Any]) -> None:
