@@ -124,6 +124,18 @@ async def test_our_own_changes_are_no_news(autojump_clock: Clock, fake: Mounted)
     assert is_known(fake, node)
 
 
+async def test_what_others_do_is_heard_well_before_a_belief_ends(
+    autojump_clock: Clock, fake: Mounted
+) -> None:
+    node = await watched(fake)
+    fake.show(acdirmax_s=4 * watch.PAUSE_S)
+    await fake.fs.mkdir(WHO, node, b"new", 0o755)
+    fake.server.requests.clear()
+    await told(fake, [(NotifyAction.ADDED, "new")])
+    await trio.sleep(watch.PAUSE_S)
+    assert [one.name for frame in fake.server.requests for one in frame] == ["CHANGE_NOTIFY"]
+
+
 async def test_a_directory_whose_times_are_set_is_let_go(
     autojump_clock: Clock, fake: Mounted
 ) -> None:

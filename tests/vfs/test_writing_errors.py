@@ -148,7 +148,7 @@ async def test_a_descriptor_without_a_handle_takes_nothing() -> None:
 
 
 @pytest.mark.logs("connection lost", "could not be written")
-async def test_unsent_bytes_are_lost_with_the_connection_and_told() -> None:
+async def test_unsent_bytes_are_lost_with_the_connection_and_told(autojump_clock: object) -> None:
     async with bench() as ground:
         fh = await ground.open()
         ground.gate(Command.WRITE)
